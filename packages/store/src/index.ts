@@ -1,0 +1,5 @@
+export { type AuditEntry, audit, firstBrokenAuditLine } from './audit.ts'
+export type { Migration } from './migrate.ts'
+export { type OffsetSource, pageAfter, pageAt } from './pages.ts'
+export { isDuplicate, openStore, type Store, type StoreOptions, StoreUnavailable, type Tx } from './store.ts'
+export { openVault, type Place, SealBroken, type Vault } from './vault.ts'

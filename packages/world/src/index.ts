@@ -1,0 +1,6 @@
+export type { Http, HttpRequest, HttpResponse } from './http.ts'
+export { createNodeHttp } from './http.ts'
+export { jsonLog, type Log, type LogFields, silentLog } from './log.ts'
+export { type ConnectTarget, isLoopback } from './names.ts'
+export { Secret } from './secret.ts'
+export { createWorld, type Timer, type World } from './world.ts'
