@@ -1,0 +1,17 @@
+export { ApiError, type Dialect, type ErrorDetails } from './errors.ts'
+export {
+  type ByteStream,
+  type Call,
+  type Guard,
+  type Identity,
+  type Input,
+  notImplemented,
+  type Operation,
+  operationsOf,
+  type Read,
+  type Resource,
+  type Route,
+  type Write,
+} from './operation.ts'
+export { createServer } from './server.ts'
+export { mountService, type Platform, type Service } from './service.ts'

@@ -1,0 +1,116 @@
+import type { Readable } from 'node:stream'
+import type { Tx } from '@everleaf/store'
+import type { World } from '@everleaf/world'
+import type { Kysely } from 'kysely'
+import type { Static, TSchema } from 'typebox'
+
+/** Who calls, as its access token says. */
+export type Identity = {
+  /** `IBMid-…`, `iam-ServiceId-…` or `iam-Profile-…`. */
+  readonly iamId: string
+  /** 32 hex digits. */
+  readonly account: string
+  readonly kind: 'user' | 'service-id' | 'profile'
+  /** Human name, for created_by fields that want one and for audit lines. */
+  readonly name: string
+}
+
+/** What an action is asked on; absent members match any policy that does not name them. */
+export type Resource = {
+  readonly service: string
+  readonly account?: string
+  /** GUID of the service instance or project. */
+  readonly instance?: string
+  readonly resourceGroup?: string
+  readonly type?: string
+  readonly id?: string
+}
+
+/** The gate in front of every operation: filled in with IAM by the platform. */
+export type Guard = {
+  /** The caller behind an Authorization header; undefined when there is none or it is not good (expired, forged, revoked). */
+  authenticate(authorization: string | undefined): Promise<Identity | undefined>
+  /** Whether policies of this moment allow `action` (an IAM action name) on `resource`. Default deny. */
+  authorize(identity: Identity, action: string, resource: Resource): Promise<boolean>
+}
+
+export type Call<D> = {
+  readonly world: World
+  readonly deps: D
+  readonly now: () => Date
+  readonly id: () => string
+  readonly identity: Identity
+  readonly requestId: string
+  /** Scheme, host and prefix the caller used, without a trailing slash: what hrefs start with. */
+  readonly baseUrl: string
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly setHeader: (name: string, value: string) => void
+  /** Asks the guard about something beside the route's own action and resource. */
+  readonly may: (action: string, resource: Resource) => Promise<boolean>
+}
+/** What an operation that only reads gets. */
+export type Read<T, D> = Call<D> & { readonly db: Kysely<T> }
+/** What an operation that changes gets: `db` is inside the transaction, and nothing else is reachable. */
+export type Write<T, D> = Read<T, D> & { readonly tx: Tx }
+
+export type Input<P, Q, B> = { readonly params: P; readonly query: Q; readonly body: B }
+type Data<S> = S extends TSchema ? Static<S> : undefined
+type Params = Readonly<Record<string, string>>
+
+type Shapes<Q extends TSchema | undefined, B extends TSchema | undefined> = {
+  readonly query?: Q
+  readonly body?: B
+  /** For documentation and tests; replies are written as they are. */
+  readonly reply?: TSchema
+  /** Default 200 (204 when `run` gives undefined). */
+  readonly status?: number
+  /** Default: the service's limit. */
+  readonly maxBytes?: number
+  /** Members beyond the service's 1 000 that one body may have. */
+  readonly maxKeys?: number
+  readonly refuseDuplicates?: boolean
+  /** How the body comes: JSON (default), a form, raw bytes, or a stream. */
+  readonly takes?: 'json' | 'form' | 'bytes' | 'stream'
+  /** An audit line before the answer: `true` for reads of secrets; every change has one unless `false`. */
+  readonly audit?: boolean
+}
+type WithResource<C> = {
+  /** The object that the guard is asked about; throws the API's 404 for one that is not there. Default: the service's instance. */
+  readonly resource?: (context: C, params: Params) => Promise<Resource>
+}
+
+export type LookupDefinition<T, D, Q extends TSchema | undefined, B extends TSchema | undefined> = Shapes<Q, B> &
+  WithResource<Read<T, D>> & { readonly run: (context: Read<T, D>, input: Input<Params, Data<Q>, Data<B>>) => Promise<unknown> }
+export type OperationDefinition<T, D, Q extends TSchema | undefined, B extends TSchema | undefined> = Shapes<Q, B> &
+  WithResource<Read<T, D>> & { readonly run: (context: Write<T, D>, input: Input<Params, Data<Q>, Data<B>>) => Promise<unknown> }
+
+/** An operation with its types put away, as route tables hold it. */
+export type Operation = Shapes<TSchema | undefined, TSchema | undefined> & {
+  readonly mode: 'read' | 'write' | 'not-implemented'
+  /** The operation's published name, for 501. */
+  readonly name?: string
+  readonly resource?: (context: Read<unknown, unknown>, params: Params) => Promise<Resource>
+  readonly run: (context: Write<unknown, unknown>, input: Input<Params, unknown, unknown>) => Promise<unknown>
+}
+
+/** One line: method, path, IAM action (`public`: no token needed; `any`: any good token), operation. */
+export type Route = readonly [method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, action: string, operation: Operation]
+
+/** The two makers of operations for one service: T are its tables, D what it needs of others. */
+export function operationsOf<T, D>() {
+  return {
+    /** Changes something: runs in one transaction, which is on disk before the answer is sent. */
+    operation: <Q extends TSchema | undefined = undefined, B extends TSchema | undefined = undefined>(definition: OperationDefinition<T, D, Q, B>): Operation =>
+      ({ ...definition, mode: 'write' }) as unknown as Operation,
+    /** Only reads. */
+    lookup: <Q extends TSchema | undefined = undefined, B extends TSchema | undefined = undefined>(definition: LookupDefinition<T, D, Q, B>): Operation =>
+      ({ ...definition, mode: 'read' }) as unknown as Operation,
+  }
+}
+
+/** An operation of the published API that does not exist here yet: answers 501 and its name. */
+export function notImplemented(name: string): Operation {
+  return { mode: 'not-implemented', name, run: async () => undefined }
+}
+
+export type ByteStream = Readable

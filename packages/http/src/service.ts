@@ -1,0 +1,241 @@
+import { audit, type Store, StoreUnavailable, type Tx } from '@everleaf/store'
+import type { World } from '@everleaf/world'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ApiError, type Dialect } from './errors.ts'
+import { parseJson } from './json.ts'
+import type { Guard, Identity, Operation, Read, Resource, Route, Write } from './operation.ts'
+import { checkBody, checkQuery, unknownMembers } from './shapes.ts'
+
+export type Service = {
+  /** Path below which the routes lie, with parameters (`/secrets-manager/:instance`). */
+  readonly prefix: string
+  readonly routes: readonly Route[]
+  readonly dialect: Dialect
+  readonly deps: unknown
+  /** The resource of an operation that names none. */
+  readonly resource: (params: Readonly<Record<string, string>>) => Resource
+  /** Default 256 KiB. */
+  readonly maxBytes?: number
+}
+
+export type Platform = { readonly world: World; readonly store: Store; readonly guard: Guard }
+
+const MAX_DEPTH = 32
+const MAX_KEYS = 1_000
+const DEFAULT_MAX_BYTES = 256 * 1024
+
+/** Puts one service's route table behind the gate: authenticate, check, authorize, run, audit, answer; refusals in the service's dialect. */
+export function mountService(app: FastifyInstance, service: Service, platform: Platform): void {
+  void app.register(
+    async (scope) => {
+      scope.removeAllContentTypeParsers()
+      scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+      scope.setErrorHandler((error, request, reply) => refuse(error, request, reply, service, platform))
+      scope.setNotFoundHandler({}, (request, reply) => refuse(unknownRoute(request, service), request, reply, service, platform))
+      for (const [method, path, action, operation] of service.routes) {
+        const steps = { method, action, operation, service, platform }
+        scope.route({ method, url: path === '/' ? '' : path, handler: (request, reply) => answer(request, reply, steps) })
+      }
+    },
+    { prefix: service.prefix },
+  )
+}
+
+type Steps = { readonly method: string; readonly action: string; readonly operation: Operation; readonly service: Service; readonly platform: Platform }
+
+const NOBODY: Identity = { iamId: '', account: '', kind: 'user', name: '' }
+
+async function answer(request: FastifyRequest, reply: FastifyReply, steps: Steps): Promise<unknown> {
+  const { action, operation, service, platform } = steps
+  const { codes } = service.dialect
+  setTrace(reply, request, service.dialect)
+  const identity = action === 'public' ? NOBODY : await platform.guard.authenticate(request.headers.authorization)
+  if (identity === undefined)
+    throw new ApiError(
+      401,
+      codes.unauthorized,
+      'The access token is missing, expired or not valid. Get a new one from the IAM token endpoint and send it as a bearer token.',
+    )
+  if (operation.mode === 'not-implemented') throw new ApiError(501, codes.notImplemented, `The operation ${operation.name} does not exist in Everleaf yet.`)
+  const params = request.params as Record<string, string>
+  const read: Read<unknown, unknown> = { ...callOf(request, reply, steps, identity), db: platform.store.tables<unknown>() }
+  if (action !== 'public' && action !== 'any') {
+    const resource =
+      operation.resource === undefined ? service.resource(params) : await resolved(operation.resource(read, params), { read, action, steps, params })
+    if (!(await platform.guard.authorize(identity, action, resource))) throw forbidden(steps, identity)
+  }
+  const query = operation.query === undefined ? undefined : checkQuery(operation.query, request.query, codes.badRequest)
+  const body = await readBody(request, reply, steps)
+  const result = await run(read, { params, query, body }, steps)
+  return send(reply, operation, result)
+}
+
+/** A caller without the right on the whole instance learns nothing of which objects are there: 403 before 404. */
+async function resolved(
+  found: Promise<Resource>,
+  context: { read: Read<unknown, unknown>; action: string; steps: Steps; params: Record<string, string> },
+): Promise<Resource> {
+  try {
+    return await found
+  } catch (error) {
+    const { steps, read } = context
+    const allowed = await steps.platform.guard.authorize(read.identity, context.action, steps.service.resource(context.params))
+    throw allowed ? error : forbidden(steps, read.identity)
+  }
+}
+
+function forbidden(steps: Steps, identity: Identity): ApiError {
+  return new ApiError(
+    403,
+    steps.service.dialect.codes.forbidden,
+    `${identity.iamId} is not allowed to do ${steps.action} here. Ask the account's administrator for a policy with a role that has this action.`,
+  )
+}
+
+function callOf(request: FastifyRequest, reply: FastifyReply, { service, platform }: Steps, identity: Identity) {
+  const { world } = platform
+  const proto = single(request.headers['x-forwarded-proto']) ?? 'http'
+  const host = single(request.headers['x-forwarded-host']) ?? request.headers.host ?? 'localhost'
+  const prefix = single(request.headers['x-forwarded-prefix']) ?? ''
+  return {
+    world,
+    deps: service.deps,
+    now: world.now,
+    id: world.id,
+    identity,
+    requestId: request.id,
+    baseUrl: `${proto}://${host}${basePath(request, service, prefix)}`,
+    headers: request.headers as Record<string, string | undefined>,
+    setHeader: (name: string, value: string) => void reply.header(name, value),
+    may: (action: string, resource: Resource) => platform.guard.authorize(identity, action, resource),
+  }
+}
+
+/** The service's own path as the caller sees it: the gateway says in X-Forwarded-Prefix which part of it the caller's host stands for. */
+function basePath(request: FastifyRequest, service: Service, hidden: string): string {
+  const depth = service.prefix.split('/').length
+  const full = (request.url.split('?')[0] ?? '').split('/').slice(0, depth).join('/')
+  return hidden !== '' && full.startsWith(hidden) ? full.slice(hidden.length) : full
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value
+}
+
+async function readBody(request: FastifyRequest, reply: FastifyReply, { operation, service }: Steps): Promise<unknown> {
+  const { codes } = service.dialect
+  const stream = request.body as NodeJS.ReadableStream | undefined
+  if (operation.takes === 'stream') return stream
+  const bytes =
+    stream === undefined || stream === null
+      ? Buffer.alloc(0)
+      : await collect(stream, operation.maxBytes ?? service.maxBytes ?? DEFAULT_MAX_BYTES, codes.tooLarge)
+  if (operation.takes === 'bytes') return bytes
+  const media = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+  if (operation.takes === 'form') {
+    if (bytes.length > 0 && media !== 'application/x-www-form-urlencoded')
+      throw new ApiError(415, codes.unsupportedMedia, 'Send the body as application/x-www-form-urlencoded.')
+    const form = Object.fromEntries(new URLSearchParams(bytes.toString('utf8')))
+    if (operation.body !== undefined) checkBody(operation.body, form, codes.badRequest)
+    return form
+  }
+  if (operation.body === undefined) return undefined
+  if (bytes.length > 0 && !/^application\/([\w.+-]+\+)?json$/.test(media)) throw new ApiError(415, codes.unsupportedMedia, 'Send the body as application/json.')
+  const limits = { maxDepth: MAX_DEPTH, maxKeys: operation.maxKeys ?? MAX_KEYS, refuseDuplicates: operation.refuseDuplicates ?? false }
+  const body = bytes.length === 0 ? {} : parseJson(bytes, codes.badRequest, limits)
+  checkBody(operation.body, body, codes.badRequest)
+  const ignored = unknownMembers(operation.body, body)
+  if (ignored.length > 0) reply.header('everleaf-ignored', ignored.map((name) => encodeURIComponent(name)).join(', '))
+  return body
+}
+
+async function collect(stream: NodeJS.ReadableStream, maxBytes: number, code: string): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    size += chunk.length
+    if (size > maxBytes) throw new ApiError(413, code, `The body is larger than the ${maxBytes} bytes that this operation takes.`)
+    chunks.push(chunk as Buffer)
+  }
+  return Buffer.concat(chunks)
+}
+
+async function run(read: Read<unknown, unknown>, input: { params: Record<string, string>; query: unknown; body: unknown }, steps: Steps): Promise<unknown> {
+  const { operation, platform } = steps
+  const line = (tx: Tx) => auditLine(tx, read, input, steps)
+  if (operation.mode === 'write') {
+    return await platform.store.write(async (tx) => {
+      const context: Write<unknown, unknown> = { ...read, tx, db: tx.tables<unknown>() }
+      const result = await operation.run(context, input)
+      if (operation.audit !== false) await line(tx)
+      return result
+    })
+  }
+  const result = await operation.run(read as Write<unknown, unknown>, input)
+  if (operation.audit === true) await platform.store.write(line)
+  return result
+}
+
+function auditLine(tx: Tx, read: Read<unknown, unknown>, input: { params: Record<string, string> }, steps: Steps): Promise<void> {
+  const object = `${steps.service.resource(input.params).service}:${Object.values(input.params).join('/')}`
+  return audit(tx, {
+    at: read.now().getTime(),
+    actor: read.identity.iamId,
+    account: read.identity.account,
+    action: steps.action,
+    object,
+    result: 'success',
+    requestId: read.requestId,
+  })
+}
+
+function send(reply: FastifyReply, operation: Operation, result: unknown): unknown {
+  if (reply.sent) return reply
+  if (result === undefined) return reply.code(operation.status ?? 204).send()
+  return reply
+    .code(operation.status ?? 200)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(result))
+}
+
+function setTrace(reply: FastifyReply, request: FastifyRequest, dialect: Dialect): string {
+  const trace = dialect.trace?.(request.id) ?? request.id
+  for (const name of ['x-request-id', 'x-correlation-id', 'x-transaction-id', 'x-global-transaction-id']) reply.header(name, trace)
+  return trace
+}
+
+function unknownRoute(request: FastifyRequest, service: Service): ApiError {
+  return new ApiError(404, service.dialect.codes.notFound, `There is no operation ${request.method} ${(request.url.split('?')[0] ?? '').slice(0, 200)}.`)
+}
+
+function refuse(error: unknown, request: FastifyRequest, reply: FastifyReply, service: Service, platform: Platform): unknown {
+  const trace = setTrace(reply, request, service.dialect)
+  const shown = asApiError(error, service.dialect)
+  if (shown.status >= 500 && shown.status !== 501) {
+    const stack = error instanceof Error ? causes(error) : String(error)
+    platform.world.log.error({ trace, method: request.method, path: request.routeOptions.url ?? '', stack }, 'an operation failed')
+  }
+  if (shown.details.retryAfterSeconds !== undefined) reply.header('retry-after', String(shown.details.retryAfterSeconds))
+  const context = { trace, url: request.url.split('?')[0] ?? '', userAgent: single(request.headers['user-agent']) ?? '', now: platform.world.now() }
+  const body = service.dialect.body({ status: shown.status, code: shown.code, message: shown.message, details: shown.details }, context)
+  return reply.code(shown.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(body))
+}
+
+function asApiError(error: unknown, { codes }: Dialect): ApiError {
+  if (error instanceof ApiError) return error
+  if (error instanceof StoreUnavailable)
+    return new ApiError(503, codes.unavailable, 'The database does not take writes at the moment; nothing was stored. Try again shortly.', {
+      retryAfterSeconds: 2,
+    })
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
+  if (status === 413) return new ApiError(413, codes.tooLarge, 'The body is too large for this operation.')
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return new ApiError(status, codes.badRequest, 'The request could not be read. Check its headers and body.')
+  return new ApiError(500, codes.internal, 'Something went wrong on our side. Give the trace to whoever runs this platform.')
+}
+
+function causes(error: Error): string {
+  const parts: string[] = []
+  for (let at: unknown = error; at instanceof Error && parts.length < 5; at = at.cause) parts.push(at.stack ?? at.message)
+  return parts.join('\ncaused by: ')
+}
