@@ -1,0 +1,176 @@
+/** One element of DER. `bytes` is the whole element, `content` what is inside; both are views of the input. */
+export interface Element {
+  readonly tag: number
+  readonly bytes: Uint8Array
+  readonly content: Uint8Array
+}
+
+export const TAG = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  null: 0x05,
+  oid: 0x06,
+  utf8: 0x0c,
+  printable: 0x13,
+  ia5: 0x16,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+  bmp: 0x1e,
+  sequence: 0x30,
+  set: 0x31,
+} as const
+
+export class DerError extends Error {
+  readonly trailing: boolean
+  constructor(message: string, trailing = false) {
+    super(message)
+    this.trailing = trailing
+  }
+}
+
+/** The single element that fills `bytes`; throws DerError for anything else, and for bytes after it. */
+export function readDer(bytes: Uint8Array, tag?: number): Element {
+  const element = elementAt(bytes, 0)
+  if (element.bytes.length !== bytes.length) throw new DerError('bytes after the end', true)
+  return expectTag(element, tag)
+}
+
+/** The elements inside a constructed element. */
+export function children(parent: Element): Element[] {
+  if ((parent.tag & 0x20) === 0) throw new DerError('a primitive element has no parts')
+  const found: Element[] = []
+  let at = 0
+  while (at < parent.content.length) {
+    const element = elementAt(parent.content, at)
+    found.push(element)
+    at += element.bytes.length
+  }
+  return found
+}
+
+export function expectTag(element: Element | undefined, tag?: number): Element {
+  if (element === undefined) throw new DerError('an element is missing')
+  if (tag !== undefined && element.tag !== tag) throw new DerError(`tag ${element.tag} where ${tag} is due`)
+  return element
+}
+
+// Definite, minimal lengths and single-byte tags only: all that X.509 needs of DER.
+function elementAt(bytes: Uint8Array, at: number): Element {
+  const tag = bytes[at]
+  const first = bytes[at + 1]
+  if (tag === undefined || first === undefined) throw new DerError('an element is cut off')
+  if ((tag & 0x1f) === 0x1f) throw new DerError('tags of several bytes are not used in X.509')
+  let start = at + 2
+  let length = first
+  if (first >= 0x80) {
+    const count = first & 0x7f
+    if (count === 0) throw new DerError('an indefinite length is not DER')
+    if (count > 4) throw new DerError('a length is too long')
+    length = 0
+    for (let i = 0; i < count; i++) {
+      const next = bytes[start + i]
+      if (next === undefined) throw new DerError('an element is cut off')
+      length = length * 256 + next
+    }
+    if (length < 0x80 || length < 256 ** (count - 1)) throw new DerError('a length is not minimal')
+    start += count
+  }
+  if (start + length > bytes.length) throw new DerError('an element is cut off')
+  return { tag, bytes: bytes.subarray(at, start + length), content: bytes.subarray(start, start + length) }
+}
+
+/** The bytes of an INTEGER, big-endian two's complement, minimal. */
+export function integerBytes(element: Element | undefined, tag: number = TAG.integer): Uint8Array {
+  const { content } = expectTag(element, tag)
+  const [first, second] = content
+  if (first === undefined) throw new DerError('an integer without bytes')
+  if (second !== undefined && ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80))) throw new DerError('an integer is not minimal')
+  return content
+}
+
+/** A small non-negative INTEGER. */
+export function smallInteger(element: Element | undefined, tag: number = TAG.integer): number {
+  const bytes = integerBytes(element, tag)
+  if ((bytes[0] ?? 0) >= 0x80) throw new DerError('a negative number')
+  // A larger number than any path or version means the same as the largest one we can hold.
+  return bytes.length > 6 ? Number.MAX_SAFE_INTEGER : bytes.reduce((value, byte) => value * 256 + byte, 0)
+}
+
+export function boolean(element: Element | undefined, tag: number = TAG.boolean): boolean {
+  const { content } = expectTag(element, tag)
+  if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) throw new DerError('a boolean is neither 00 nor FF')
+  return content[0] === 0xff
+}
+
+/** An OBJECT IDENTIFIER in dotted form. */
+export function oid(element: Element | undefined, tag: number = TAG.oid): string {
+  const { content } = expectTag(element, tag)
+  if (content.length === 0 || (content.at(-1) ?? 0x80) >= 0x80 || content.length > 64) throw new DerError('a malformed object identifier')
+  const arcs: (number | bigint)[] = []
+  let arc = 0n
+  let fresh = true
+  for (const byte of content) {
+    if (fresh && byte === 0x80) throw new DerError('an object identifier is not minimal')
+    arc = (arc << 7n) | BigInt(byte & 0x7f)
+    fresh = byte < 0x80
+    if (!fresh) continue
+    if (arcs.length === 0) {
+      const root = arc < 40n ? 0n : arc < 80n ? 1n : 2n
+      arcs.push(root, arc - root * 40n)
+    } else arcs.push(arc)
+    arc = 0n
+  }
+  return arcs.join('.')
+}
+
+/** The bits of a BIT STRING, as bytes and the number of bits that do not count at the end. */
+export function bitString(element: Element | undefined): { bytes: Uint8Array; unused: number } {
+  const { content } = expectTag(element, TAG.bitString)
+  const [unused] = content
+  if (unused === undefined || unused > 7 || (content.length === 1 && unused > 0)) throw new DerError('a malformed bit string')
+  const last = content.at(-1) ?? 0
+  if (content.length > 1 && (last & ((1 << unused) - 1)) !== 0) throw new DerError('a bit string with stray bits')
+  return { bytes: content.subarray(1), unused }
+}
+
+const UTC_TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
+const GENERALIZED_TIME = /^(\d\d\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
+
+/** A UTCTime or GeneralizedTime in the only forms that RFC 5280 allows. */
+export function time(element: Element | undefined): Date {
+  const { tag, content } = expectTag(element)
+  const text = Buffer.from(content).toString('latin1')
+  const match = tag === TAG.utcTime ? UTC_TIME.exec(text) : tag === TAG.generalizedTime ? GENERALIZED_TIME.exec(text) : null
+  if (match === null) throw new DerError('a malformed time')
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number)
+  const fullYear = tag === TAG.generalizedTime ? year : year < 50 ? 2000 + year : 1900 + year
+  const date = new Date(Date.UTC(fullYear, month - 1, day, hour, minute, second))
+  if (fullYear < 100) date.setUTCFullYear(fullYear)
+  // Date.UTC rolls 31 February over; the calendar does not.
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59) throw new DerError('a time that does not exist')
+  return date
+}
+
+/** Text of the string types that names use; undefined for anything else. */
+export function text(element: Element): string | undefined {
+  const bytes = Buffer.from(element.content)
+  if (element.tag === TAG.utf8) return bytes.toString('utf8')
+  if (element.tag === TAG.bmp && bytes.length % 2 === 0) return bytes.swap16().toString('utf16le')
+  // PrintableString, T61String, IA5String, VisibleString
+  return [TAG.printable, 0x14, TAG.ia5, 0x1a].includes(element.tag) ? bytes.toString('latin1') : undefined
+}
+
+/** Writes one element around its parts. */
+export function writeDer(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  const content = Buffer.concat(parts)
+  return Buffer.concat([Buffer.from([tag]), lengthBytes(content.length), content])
+}
+
+function lengthBytes(length: number): Buffer {
+  if (length < 0x80) return Buffer.from([length])
+  const bytes: number[] = []
+  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256)
+  return Buffer.from([0x80 | bytes.length, ...bytes])
+}

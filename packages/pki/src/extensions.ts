@@ -1,0 +1,101 @@
+import { bitString, boolean, children, type Element, expectTag, oid, readDer, smallInteger, TAG } from './der.ts'
+import { type GeneralName, readGeneralName } from './names.ts'
+
+export interface NameConstraints {
+  readonly permitted: readonly GeneralName[]
+  readonly excluded: readonly GeneralName[]
+}
+
+/** The extensions of a certificate that matter here. */
+export interface Extensions {
+  readonly altNames?: readonly GeneralName[]
+  readonly basicConstraints?: { readonly ca: boolean; readonly pathLength?: number }
+  readonly keyUsage?: readonly KeyUsage[]
+  readonly extendedKeyUsage?: readonly string[]
+  readonly nameConstraints?: NameConstraints
+  /** Lower-case hex. */
+  readonly subjectKeyId?: string
+  /** Lower-case hex. */
+  readonly authorityKeyId?: string
+  /** Dotted identifiers. */
+  readonly unknownCritical: readonly string[]
+  /** Dotted identifiers. */
+  readonly duplicates: readonly string[]
+}
+
+const KEY_USAGES = [
+  'digitalSignature',
+  'nonRepudiation',
+  'keyEncipherment',
+  'dataEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'cRLSign',
+  'encipherOnly',
+  'decipherOnly',
+] as const
+export type KeyUsage = (typeof KEY_USAGES)[number]
+
+export const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+export const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
+
+const READERS: Readonly<Record<string, (value: Element) => Partial<Extensions>>> = {
+  '2.5.29.14': (value) => ({ subjectKeyId: hex(expectTag(value, TAG.octetString)) }),
+  '2.5.29.15': readKeyUsage,
+  '2.5.29.17': (value) => ({ altNames: children(expectTag(value, TAG.sequence)).map(readGeneralName) }),
+  '2.5.29.19': readBasicConstraints,
+  '2.5.29.30': readNameConstraints,
+  '2.5.29.35': readAuthorityKeyId,
+  '2.5.29.37': (value) => ({ extendedKeyUsage: children(expectTag(value, TAG.sequence)).map((part) => oid(part)) }),
+}
+
+// Understood enough to be critical: certificate policies restrict nothing as long as no policy is asked for.
+const HARMLESS = new Set(['2.5.29.32'])
+
+/** Reads the list of extensions; unknown ones are kept only where they are critical. */
+export function readExtensions(list: Element): Extensions {
+  const seen = new Set<string>()
+  const duplicates = new Set<string>()
+  const unknownCritical: string[] = []
+  let found: Partial<Extensions> = {}
+  for (const element of children(expectTag(list, TAG.sequence))) {
+    const [id, second, third] = children(expectTag(element, TAG.sequence))
+    const name = oid(id)
+    const critical = second?.tag === TAG.boolean && boolean(second)
+    const value = expectTag(second?.tag === TAG.boolean ? third : second, TAG.octetString)
+    if (seen.has(name)) duplicates.add(name)
+    seen.add(name)
+    const read = READERS[name]
+    if (read !== undefined) found = { ...found, ...read(readDer(value.content)) }
+    else if (critical && !HARMLESS.has(name)) unknownCritical.push(name)
+  }
+  return { ...found, unknownCritical, duplicates: [...duplicates] }
+}
+
+function readKeyUsage(value: Element): Partial<Extensions> {
+  const { bytes } = bitString(value)
+  return { keyUsage: KEY_USAGES.filter((_, i) => ((bytes[i >> 3] ?? 0) & (0x80 >> (i & 7))) !== 0) }
+}
+
+function readBasicConstraints(value: Element): Partial<Extensions> {
+  const parts = children(expectTag(value, TAG.sequence))
+  const ca = parts[0]?.tag === TAG.boolean && boolean(parts[0])
+  const length = parts.find((part) => part.tag === TAG.integer)
+  return { basicConstraints: length === undefined ? { ca } : { ca, pathLength: smallInteger(length) } }
+}
+
+function readNameConstraints(value: Element): Partial<Extensions> {
+  const parts = children(expectTag(value, TAG.sequence))
+  const bases = (tag: number) =>
+    parts.filter((part) => part.tag === tag).flatMap((part) => children(part).map((subtree) => readGeneralName(expectTag(children(subtree)[0]))))
+  return { nameConstraints: { permitted: bases(0xa0), excluded: bases(0xa1) } }
+}
+
+function readAuthorityKeyId(value: Element): Partial<Extensions> {
+  const id = children(expectTag(value, TAG.sequence)).find((part) => part.tag === 0x80)
+  return id === undefined ? {} : { authorityKeyId: hex(id) }
+}
+
+function hex(element: Element): string {
+  return Buffer.from(element.content).toString('hex')
+}

@@ -1,0 +1,7 @@
+export type { Bundle } from './bundle.ts'
+export { type Certificate, isSelfSigned, isSignedBy, readCertificate, toPem } from './certificate.ts'
+export { type AcceptOption, decide, type GateQuestion, type Verdict } from './gate.ts'
+export { covers } from './host-names.ts'
+export { type PemBlock, type PemFault, type PemResult, parsePem, writePem } from './pem.ts'
+export { type Field, type Position, REASONS, type Reason, type ReasonCode } from './reasons.ts'
+export type { Trust } from './trust.ts'

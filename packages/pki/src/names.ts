@@ -1,0 +1,123 @@
+import { children, DerError, type Element, expectTag, oid, readDer, TAG, text } from './der.ts'
+
+/** A distinguished name. `text` is RFC 4514's form in the order of the certificate; `key` compares names. */
+export interface Name {
+  readonly commonName?: string
+  readonly text: string
+  /** One string per relative name, in a form in which equal names are equal strings. */
+  readonly key: readonly string[]
+}
+
+export type GeneralNameKind = 'other' | 'email' | 'dns' | 'x400' | 'directory' | 'edi' | 'uri' | 'ip' | 'registered'
+
+/** One entry of a subject alternative name. `raw` is the content for kinds whose text is not enough. */
+export interface GeneralName {
+  readonly kind: GeneralNameKind
+  readonly value: string
+  readonly raw: Uint8Array
+}
+
+const ATTRIBUTES: Readonly<Record<string, string>> = {
+  '2.5.4.3': 'CN',
+  '2.5.4.4': 'SN',
+  '2.5.4.5': 'serialNumber',
+  '2.5.4.6': 'C',
+  '2.5.4.7': 'L',
+  '2.5.4.8': 'ST',
+  '2.5.4.9': 'street',
+  '2.5.4.10': 'O',
+  '2.5.4.11': 'OU',
+  '0.9.2342.19200300.100.1.25': 'DC',
+  '0.9.2342.19200300.100.1.1': 'UID',
+  '1.2.840.113549.1.9.1': 'emailAddress',
+}
+
+/** Reads a Name. */
+export function readName(element: Element): Name {
+  const relative = children(expectTag(element, TAG.sequence)).map(readRelativeName)
+  const attributes = relative.flat()
+  const commonName = attributes.findLast(({ type }) => type === 'CN')?.value
+  return {
+    ...(commonName === undefined ? {} : { commonName }),
+    text: relative.map((set) => set.map(({ type, value }) => `${type}=${escapeValue(value)}`).join('+')).join(', '),
+    key: relative.map((set) =>
+      set
+        .map(({ type, comparable }) => `${type}=${comparable}`)
+        .sort()
+        .join('+'),
+    ),
+  }
+}
+
+function readRelativeName(set: Element) {
+  return children(expectTag(set, TAG.set)).map((attribute) => {
+    const [type, value] = children(expectTag(attribute, TAG.sequence))
+    const id = oid(type)
+    const string = text(expectTag(value))
+    const hex = () => `#${Buffer.from(expectTag(value).bytes).toString('hex')}`
+    return { type: ATTRIBUTES[id] ?? id, value: string ?? hex(), comparable: string === undefined ? hex() : comparable(string) }
+  })
+}
+
+// RFC 5280 §7.1: names compare without case and with inner white space as one space, whatever the string type.
+function comparable(value: string): string {
+  return value.normalize('NFKC').toLowerCase().replaceAll(/\s+/g, ' ').trim()
+}
+
+function escapeValue(value: string): string {
+  return value.replaceAll(/[\\,+"<>;=]/g, '\\$&')
+}
+
+export function sameName(a: Name, b: Name): boolean {
+  return a.key.length === b.key.length && a.key.every((part, i) => part === b.key[i])
+}
+
+const KINDS: readonly GeneralNameKind[] = ['other', 'email', 'dns', 'x400', 'directory', 'edi', 'uri', 'ip', 'registered']
+
+/** Reads one GeneralName; an IP of 4 or 16 bytes as text, of 8 or 32 (in name constraints) as address/mask. */
+export function readGeneralName(element: Element): GeneralName {
+  const kind = KINDS[element.tag & 0x1f]
+  if (kind === undefined || (element.tag & 0xc0) !== 0x80) throw new DerError('an unknown kind of name')
+  return { kind, value: generalNameText(kind, element), raw: element.content }
+}
+
+function generalNameText(kind: GeneralNameKind, { content }: Element): string {
+  switch (kind) {
+    case 'email':
+    case 'dns':
+    case 'uri': {
+      if (content.some((byte) => byte > 0x7e || byte < 0x20)) throw new DerError('a name with characters outside ASCII')
+      return Buffer.from(content).toString('latin1')
+    }
+    case 'ip':
+      return ipText(content)
+    case 'directory':
+      return readName(readDer(content, TAG.sequence)).text
+    default:
+      return Buffer.from(content).toString('hex')
+  }
+}
+
+/** An IP address, or an address with its mask, as text; IPv6 in the short form of RFC 5952. */
+export function ipText(bytes: Uint8Array): string {
+  if (bytes.length === 8 || bytes.length === 32) {
+    const half = bytes.length / 2
+    return `${ipText(bytes.subarray(0, half))}/${ipText(bytes.subarray(half))}`
+  }
+  if (bytes.length === 4) return bytes.join('.')
+  if (bytes.length !== 16) throw new DerError('an IP address of a wrong length')
+  const groups = Array.from({ length: 8 }, (_, i) => (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16))
+  const zeros = longestZeros(groups)
+  if (zeros.length < 2) return groups.join(':')
+  return `${groups.slice(0, zeros.start).join(':')}::${groups.slice(zeros.start + zeros.length).join(':')}`
+}
+
+function longestZeros(groups: readonly string[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 }
+  for (let start = 0; start < groups.length; start++) {
+    let length = 0
+    while (groups[start + length] === '0') length++
+    if (length > best.length) best = { start, length }
+  }
+  return best
+}
