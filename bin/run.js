@@ -1,0 +1,22 @@
+// Runs a file under the Node that Everleaf needs, passes signals on and mirrors the exit status.
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { findNode } from './node26.js'
+
+const WRONG_MACHINE = 3
+
+/** Starts `file` with `args`; resolves never: the process ends with the child's status. */
+export function run(file, args) {
+  const node = findNode()
+  if (node === undefined) process.exit(WRONG_MACHINE)
+  const child = spawn(node, [file, ...args], { stdio: 'inherit', env: { ...process.env, NODE_NO_WARNINGS: process.env.NODE_NO_WARNINGS ?? '1' } })
+  const pass = (signal) => child.kill(signal)
+  // A terminal sends SIGINT to the whole group: the child has it already, and must not get it twice.
+  process.on('SIGINT', () => process.stdin.isTTY || pass('SIGINT'))
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => pass(signal))
+  child.on('error', (error) => {
+    process.stderr.write(`everleaf: ${node} cannot be started: ${error.message}\n`)
+    process.exit(WRONG_MACHINE)
+  })
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
+}

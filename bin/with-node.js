@@ -1,0 +1,5 @@
+// Runs one of the project's own tools: node bin/with-node.js tools/check.ts …
+import { run } from './run.js'
+
+const [file, ...args] = process.argv.slice(2)
+run(file, args)

@@ -1,0 +1,94 @@
+import { request } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Timer, World } from '@everleaf/world'
+import { type Frames, framesOver } from './frames.ts'
+import type { CoreCalls, Difference, EdgeCalls, EdgeEvent, Item } from './items.ts'
+import { createCalls, type FromCore, LinkDown } from './protocol.ts'
+
+/** The path that edge asks for on core's socket to turn a connection into the link. */
+export const LINK_PATH = '/link'
+export const LINK_PROTOCOL = 'everleaf-link'
+
+export type EdgeSide = {
+  readonly call: CoreCalls
+  /** Tells core what happened; kept (at most 1 000, oldest dropped) while core is away. */
+  tell(event: EdgeEvent): void
+  connected(): boolean
+  close(): void
+}
+
+const RETRY_MS = 20
+const MAX_KEPT = 1_000
+
+/** Edge's end of the link: connects to core's socket, again and again while core is away. */
+export function createEdgeSide(options: {
+  world: World
+  socketPath: string
+  offered: EdgeCalls
+  onSnapshot: (items: readonly Item[]) => void
+  onDifference: (difference: Difference) => void
+  onDown: () => void
+}): EdgeSide {
+  const { world } = options
+  const kept: EdgeEvent[] = []
+  let link: { frames: Frames; calls: ReturnType<typeof createCalls<CoreCalls>> } | undefined
+  let closed = false
+  let timer: Timer | undefined
+
+  function onMessage(message: FromCore, current: NonNullable<typeof link>): void {
+    if (message.type === 'call') void current.calls.onCall(message)
+    else if (message.type === 'reply') current.calls.onReply(message)
+    else {
+      if (message.type === 'snapshot') options.onSnapshot(message.items)
+      else options.onDifference(message.difference)
+      current.frames.send({ type: 'applied', version: message.version })
+    }
+  }
+
+  function retry(): void {
+    if (closed) return
+    timer = world.after(RETRY_MS, connect)
+  }
+
+  function connect(): void {
+    const outgoing = request({ socketPath: options.socketPath, path: LINK_PATH, headers: { connection: 'upgrade', upgrade: LINK_PROTOCOL } })
+    outgoing.on('error', retry)
+    outgoing.on('response', (response) => {
+      response.resume()
+      retry()
+    })
+    outgoing.on('upgrade', (_response, stream) => open(stream))
+    outgoing.end()
+  }
+
+  function open(stream: Duplex): void {
+    const calls = createCalls<CoreCalls>({ send: (message) => frames.send(message), after: world.after, offered: options.offered })
+    const frames = framesOver(stream, {
+      onMessage: (message) => onMessage(message as FromCore, current),
+      onEnd: () => {
+        calls.abandon()
+        link = undefined
+        options.onDown()
+        retry()
+      },
+    })
+    const current = { frames, calls }
+    link = current
+    for (const event of kept.splice(0)) frames.send({ type: 'event', event })
+  }
+
+  connect()
+  return {
+    call: { token: (input) => (link === undefined ? Promise.reject(new LinkDown('core is away')) : link.calls.call('token', input, 2_000)) },
+    tell(event) {
+      if (link !== undefined) link.frames.send({ type: 'event', event })
+      else if (kept.push(event) > MAX_KEPT) kept.shift()
+    },
+    connected: () => link !== undefined,
+    close() {
+      closed = true
+      timer?.cancel()
+      link?.frames.close()
+    },
+  }
+}

@@ -1,0 +1,27 @@
+// npm run check: types, lint and format, rooms, dead code, unit tests. Each part ran on something, or it fails.
+import { spawnSync } from 'node:child_process'
+
+type Part = { readonly name: string; readonly command: string; readonly args: readonly string[]; readonly ran: RegExp }
+
+const bin = (name: string) => `node_modules/.bin/${name}`
+const parts: readonly Part[] = [
+  { name: 'types', command: bin('tsc'), args: ['-p', '.', '--extendedDiagnostics'], ran: /Files:\s+[1-9]/ },
+  { name: 'lint and format', command: bin('biome'), args: ['check', '--error-on-warnings', '--max-diagnostics=50', '.'], ran: /Checked [1-9]\d* files/ },
+  { name: 'rooms', command: process.execPath, args: ['tools/check-rooms.ts'], ran: /rooms: [1-9]\d* files/ },
+  { name: 'dead code', command: bin('knip'), args: ['--no-progress', '--no-config-hints'], ran: /^/ },
+  { name: 'unit tests', command: process.execPath, args: ['tools/test.ts', 'unit'], ran: /\d+ passed, 0 failed/ },
+]
+
+const only = process.argv.slice(2)
+let failed = 0
+for (const part of parts.filter(({ name }) => only.length === 0 || only.includes(name))) {
+  const began = performance.now()
+  const { status, stdout, stderr } = spawnSync(part.command, part.args, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
+  const output = `${stdout}${stderr}`
+  const good = status === 0 && part.ran.test(output)
+  console.log(`${good ? 'ok  ' : 'FAIL'} ${part.name} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
+  if (good) continue
+  failed++
+  console.log(status === 0 ? `${part.name} looked at nothing:\n${output}` : output)
+}
+process.exitCode = failed === 0 ? 0 : 1
