@@ -1,0 +1,5 @@
+export { BackendError, type Backends, type Lease } from './backends.ts'
+export { createGateway, type Gateway, type GatewayDeps, type Listening, type ListenOptions } from './gateway.ts'
+export { DEFAULT_LIMITS, type Limits } from './limits.ts'
+export { type Address, ListenError, type ListenerName } from './listeners.ts'
+export { type CertificateRefusal, type CertificateSwap, createTable, type Table, type TableOptions } from './table.ts'

@@ -1,0 +1,136 @@
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { SecureContext, TLSSocket } from 'node:tls'
+import { rawAnswer } from './answers.ts'
+import type { Connections } from './connections.ts'
+import { TLS_OPTIONS } from './contexts.ts'
+import type { Limits } from './limits.ts'
+
+export type ListenerName = 'public' | 'private' | 'front' | 'plain'
+export type Address = { readonly host: string; readonly port: number }
+
+/** A listener that could not be opened; `code` is the system's (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). */
+export class ListenError extends Error {
+  readonly listener: ListenerName
+  readonly address: Address
+  readonly code: string
+  constructor(listener: ListenerName, address: Address, cause: unknown) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'UNKNOWN'
+    const why = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be opened (${code})`
+    super(`Port ${address.port} of ${address.host}, wanted for the ${listener} listener, ${why}.`, { cause })
+    this.name = 'ListenError'
+    this.listener = listener
+    this.address = address
+    this.code = code
+  }
+}
+
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+export type ServerDeps = {
+  readonly limits: Limits
+  readonly connections: Connections
+  readonly onRequest: RequestHandler
+}
+
+export function createPlainServer(deps: ServerDeps): Server {
+  return guard(createServer(httpOptions(deps.limits)), deps)
+}
+
+export type SecureDeps = ServerDeps & {
+  /** The context for a name; undefined for the server's own certificate. May throw: the handshake then fails. */
+  readonly contextFor: (sni: string) => SecureContext | undefined
+}
+
+export function createTlsServer(deps: SecureDeps): SecureServer {
+  const server = createSecureServer({
+    ...httpOptions(deps.limits),
+    ...TLS_OPTIONS,
+    handshakeTimeout: deps.limits.handshakeTimeoutMs,
+    ALPNProtocols: ['http/1.1'],
+    SNICallback(name, done) {
+      let context: SecureContext | undefined
+      try {
+        context = deps.contextFor(name.toLowerCase())
+      } catch (cause) {
+        return done(cause instanceof Error ? cause : new Error('no certificate'))
+      }
+      done(null, context)
+    },
+  })
+  server.on('secureConnection', (socket: TLSSocket) => deps.connections.know(socket, socket.servername ? socket.servername.toLowerCase() : undefined))
+  // A failed handshake ends its own connection and nothing else.
+  server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy())
+  return guard(server, deps)
+}
+
+/** Opens the listener and returns the address it got; rejects with ListenError. */
+export function open(server: Server | SecureServer, listener: ListenerName, wanted: Address): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    const fail = (cause: unknown) => reject(new ListenError(listener, wanted, cause))
+    server.once('error', fail)
+    server.listen({ host: wanted.host, port: wanted.port, backlog: 1024 }, () => {
+      server.removeListener('error', fail)
+      server.on('error', () => {
+        // Accepting failed once, for want of descriptors: libuv drops that connection and goes on.
+      })
+      const address = server.address()
+      resolve({ host: wanted.host, port: typeof address === 'object' && address !== null ? address.port : wanted.port })
+    })
+  })
+}
+
+function httpOptions(limits: Limits): ServerOptions {
+  return {
+    insecureHTTPParser: false,
+    maxHeaderSize: limits.headerBytes,
+    requireHostHeader: true,
+    headersTimeout: limits.headersTimeoutMs,
+    // Uploads may last; what stands still is ended by `bodyIdleMs`.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.max(50, Math.min(1_000, limits.headersTimeoutMs / 4)),
+  }
+}
+
+function guard<S extends Server | SecureServer>(server: S, { limits, connections, onRequest }: ServerDeps): S {
+  // Node would drop headers beyond its count in silence; the gate counts them and refuses.
+  server.maxHeadersCount = 0
+  server.maxRequestsPerSocket = limits.requestsPerConnection
+  server.timeout = limits.bodyIdleMs
+  server.on('connection', (socket: Socket) => connections.admit(socket))
+  server.on('request', onRequest)
+  server.on('checkContinue', onRequest)
+  server.on('checkExpectation', onRequest)
+  server.on('connect', (_request: IncomingMessage, socket: Socket) => socket.end(rawAnswer(405)))
+  server.on('timeout', endStalled)
+  server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
+    const connection = connections.know(socket, undefined)
+    // While an earlier request is being answered an error answer would be taken for its answer.
+    const isQuiet = socket.writable && connection.waiting === 0 && !connection.isCondemned
+    connection.isCondemned = true
+    if (isQuiet) socket.end(rawAnswer(error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400))
+    socket.destroySoon()
+  })
+  return server
+}
+
+/** Requests that are being answered, by connection: what `endStalled` judges by. */
+const running = new WeakMap<Socket, { readonly request: IncomingMessage; readonly response: ServerResponse }>()
+
+export function noteRunning(request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request
+  running.set(socket, { request, response })
+  response.once('close', () => running.get(socket)?.response === response && running.delete(socket))
+}
+
+/**
+ * Nothing has moved on the connection for `bodyIdleMs`. Waiting for an app is no fault of the client's; a body that does not
+ * come although it is wanted, and an answer that is not taken, are.
+ */
+function endStalled(socket: Socket): void {
+  const exchange = running.get(socket)
+  const isWaitingForApp = exchange !== undefined && (exchange.request.complete || exchange.request.isPaused()) && !exchange.response.writableNeedDrain
+  if (!isWaitingForApp) socket.destroy()
+}
