@@ -101,7 +101,6 @@ function brokenBoundary(line: string): ReasonCode | undefined {
 }
 
 function hasBinary(line: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   return /[\u0000-\u0008\u000e-\u001f\u007f\ufffd]/.test(line)
 }
 
