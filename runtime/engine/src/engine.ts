@@ -1,0 +1,77 @@
+/** The contract of what runs instances; `exam.ts` is its exam. Durations are milliseconds, sizes bytes, times epoch milliseconds. */
+export interface Engine {
+  readonly name: string
+  /** What works here and what does not, in sentences that say what to do. */
+  findings(): readonly Finding[]
+  /** Starts one instance and resolves as soon as its process exists; readiness is `Instance.ready`. Throws InstanceFailed when it cannot be started. */
+  start(spec: InstanceSpec): Promise<Instance>
+  /** Turns a source archive (tar.gz) into a folder that `start` can run. */
+  build(request: BuildRequest): Promise<BuildResult>
+  /** Stops every instance and everything the engine itself started. */
+  close(): Promise<void>
+}
+
+export type Finding = { readonly subject: string; readonly works: boolean; readonly message: string }
+
+export type InstanceSpec = {
+  /** Unique name, also HOSTNAME. */
+  readonly name: string
+  readonly workload: string
+  /** Absolute path of a folder made by `build`. */
+  readonly image: string
+  /** Replaces the image's command when not empty. */
+  readonly commands: readonly string[]
+  readonly arguments: readonly string[]
+  readonly env: readonly (readonly [string, string])[]
+  /**
+   * `directory` is an absolute path on this machine, shown read-only at `path` inside the instance. What changes inside the folder is
+   * seen by running instances (swap a link in it, never the folder itself). Its files must be readable by everybody, because each
+   * component has its own uid: a folder above it that nobody else may enter keeps them private.
+   */
+  readonly mounts: readonly { readonly path: string; readonly directory: string }[]
+  /** Contents of the compute resource token; undefined: the instance gets none; '': it comes later by `writeToken`. */
+  readonly token: string | undefined
+  /** Lines of the instance's hosts file beside localhost. */
+  readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[]
+  /** PEM of certificate authorities to trust beside the system's. */
+  readonly trust: string
+  readonly port: number
+  readonly memoryBytes: number
+  readonly readiness: { readonly type: 'tcp' | 'http'; readonly path: string; readonly port: number; readonly timeoutMs: number } | undefined
+  readonly log: (line: { readonly at: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void
+}
+
+export interface Instance {
+  readonly name: string
+  readonly startedAt: number
+  readonly address: { readonly host: string; readonly port: number }
+  /** Resolves when the port answers (and the readiness probe passes); rejects with InstanceFailed when the process ends first or time runs out. */
+  readonly ready: Promise<void>
+  readonly exited: Promise<Exit>
+  /** Replaces the compute resource token in one step; a reader never sees an empty or torn file. */
+  writeToken(token: string): Promise<void>
+  /** SIGTERM, then SIGKILL after `graceMs`. */
+  stop(graceMs: number): Promise<Exit>
+}
+
+export type Exit = { readonly code: number | undefined; readonly signal: string | undefined; readonly at: number }
+
+/** Why an instance could not start or become ready; `reason` is Code Engine's word for it (`container_failed_exit_code_1`, …). */
+export class InstanceFailed extends Error {
+  readonly reason: string
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+export type BuildRequest = {
+  /** Absolute path of the archive. */
+  readonly archive: string
+  /** Absolute path of the folder to make; it does not exist yet and appears whole or not at all. */
+  readonly image: string
+  readonly timeoutMs: number
+  readonly log: (text: string) => void
+}
+
+export type BuildResult = { readonly digest: string; readonly language: string; readonly command: readonly string[] }
