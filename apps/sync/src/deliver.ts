@@ -1,0 +1,111 @@
+import { ApiFailure } from '@everleaf/clients'
+import { parseEvent } from './event.ts'
+import type { Flight, Flights } from './flights.ts'
+import { answerBody, answerStatus, type Outcome } from './outcome.ts'
+import { type RenewalDeps, renew } from './renewal.ts'
+import { BadRenewals, type RenewalList } from './renewal-list.ts'
+import { forSecret, isSourceOf, needsFacts, type Renewal, type SecretFacts } from './renewals.ts'
+
+export type DeliveryDeps = RenewalDeps & { readonly list: RenewalList; readonly flights: Flights; readonly answerMs: number }
+export type Answer = { readonly status: number; readonly body: string }
+
+type Task = { readonly secretId: string; readonly renewal: Renewal }
+
+/** Handles one delivery whose header was right: every secret in it, and an answer before the caller gives up. */
+export async function deliver(deps: DeliveryDeps, body: Uint8Array): Promise<Answer> {
+  const { world } = deps
+  const dueAt = world.monotonicMs() + deps.answerMs
+  const event = parseEvent(body)
+  world.crashPoint('sync.event-parsed')
+  if (event.kind === 'bad') {
+    world.log.warn({ reason: event.why }, 'refused a delivery')
+    return { status: 400, body: JSON.stringify({ error: event.why }) }
+  }
+  if (event.kind === 'nothing') {
+    world.log.info({ type: event.type }, 'an event with nothing to do')
+    return { status: 200, body: answerBody([]) }
+  }
+  // An event without an id is never taken for another one's repetition.
+  const key = event.key ?? world.id()
+  const outcomes = await handle(deps, { secretIds: event.secretIds, key, dueAt })
+  for (const outcome of outcomes) logOutcome(deps, outcome)
+  return { status: answerStatus(outcomes), body: answerBody(outcomes) }
+}
+
+async function handle(deps: DeliveryDeps, event: { secretIds: readonly string[]; key: string; dueAt: number }): Promise<Outcome[]> {
+  const matched = await matchAll(deps, event.secretIds).catch((cause: unknown) => {
+    if (!(cause instanceof ApiFailure) && !(cause instanceof BadRenewals)) throw cause
+    return event.secretIds.map((secretId): Outcome => ({ secretId, result: 'try-again', reasons: [cause.message] }))
+  })
+  return Promise.all(
+    matched.map((item) => {
+      if ('result' in item) return item
+      const { secretId, renewal } = item
+      const flight = deps.flights.join(renewal.name, event.key, (onReplaced) => renew(deps, renewal, { secretId, onReplaced }))
+      return answerInTime(deps, flight, { secretId, renewal: renewal.name, dueAt: event.dueAt })
+    }),
+  )
+}
+
+/** Each id with each renewal that names it; ids that nobody names are left alone. */
+async function matchAll(deps: DeliveryDeps, secretIds: readonly string[]): Promise<(Task | Outcome)[]> {
+  const renewals = await deps.list.load()
+  const found = await Promise.all(secretIds.map((id) => matchOne(deps, renewals, id)))
+  return found.flat()
+}
+
+async function matchOne(deps: DeliveryDeps, renewals: readonly Renewal[], secretId: string): Promise<(Task | Outcome)[]> {
+  const byId = renewals.filter((renewal) => !needsFacts(renewal) && 'id' in renewal.source && renewal.source.id === secretId)
+  const open = renewals.filter((renewal) => needsFacts(renewal) && (!('id' in renewal.source) || renewal.source.id === secretId))
+  const tasks: (Task | Outcome)[] = byId.map((renewal) => ({ secretId, renewal }))
+  if (open.length > 0) {
+    try {
+      const facts = await factsOf(deps, secretId)
+      if (facts !== undefined) for (const renewal of open) if (isSourceOf(renewal, facts)) tasks.push({ secretId, renewal: forSecret(renewal, facts) })
+    } catch (cause) {
+      if (!(cause instanceof ApiFailure)) throw cause
+      tasks.push({ secretId, result: 'try-again', reasons: [cause.message] })
+    }
+  }
+  return tasks.length > 0 ? tasks : [{ secretId, result: 'ignored', reasons: ['no renewal names this secret'] }]
+}
+
+/** Name, group and labels of a secret, without its data; undefined where there is none. */
+async function factsOf(deps: DeliveryDeps, secretId: string): Promise<SecretFacts | undefined> {
+  try {
+    const { id, name, secret_group_id: group, labels = [] } = await deps.secretsManager.getSecretMetadata(secretId)
+    return { id, name, group, labels }
+  } catch (cause) {
+    if (cause instanceof ApiFailure && cause.status === 404) return undefined
+    throw cause
+  }
+}
+
+async function answerInTime(
+  deps: DeliveryDeps,
+  flight: Flight,
+  { secretId, renewal, dueAt }: { secretId: string; renewal: string; dueAt: number },
+): Promise<Outcome> {
+  const { world } = deps
+  return new Promise((resolve, reject) => {
+    const timer = world.after(Math.max(0, dueAt - world.monotonicMs()), () => {
+      resolve(
+        flight.phase === 'proving'
+          ? { renewal, secretId, result: 'proof-running' }
+          : { renewal, secretId, result: 'still-working', reasons: ['not replaced yet'] },
+      )
+      // Nobody waits for it any more, so its end is said here.
+      flight.done.then(
+        (late) => logOutcome(deps, late),
+        () => {},
+      )
+    })
+    flight.done.then(resolve, reject).finally(() => timer.cancel())
+  })
+}
+
+function logOutcome({ world }: DeliveryDeps, { renewal, secretId, result, reasons, warnings, fingerprint }: Outcome): void {
+  const fields = { renewal, secret: secretId, result, fingerprint, reason: reasons?.join('; '), warning: warnings?.join('; ') }
+  if (result === 'proven' || result === 'in-place' || result === 'proof-running' || result === 'ignored') world.log.info(fields, `renewal ${result}`)
+  else world.log.warn(fields, `renewal ${result}`)
+}
