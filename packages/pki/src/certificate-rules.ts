@@ -30,7 +30,7 @@ function signatureFaults({ signature, signatureConsistent }: Certificate): Reaso
 export function issuerFaults(certificate: Certificate, { now, root }: { now: Date; root: boolean }): Reason[] {
   const { basicConstraints, keyUsage, extendedKeyUsage, notBefore, notAfter } = certificate
   const faults = formFaults(certificate, { root })
-  if (notAfter < now) faults.push(reason('issuer-expired', `It ended ${notAfter.toISOString()}.`))
+  if (hasEnded(notAfter, now)) faults.push(reason('issuer-expired', `It ended ${notAfter.toISOString()}.`))
   if (notBefore.getTime() > now.getTime() + CLOCK_SKEW_MS) faults.push(reason('issuer-not-yet-valid', `It begins ${notBefore.toISOString()}.`))
   if (basicConstraints?.ca !== true || (keyUsage !== undefined && !keyUsage.includes('keyCertSign'))) faults.push(reason('issuer-not-ca'))
   if (!root && extendedKeyUsage !== undefined && ![SERVER_AUTH, ANY_EXTENDED_KEY_USAGE].some((usage) => extendedKeyUsage.includes(usage)))
@@ -42,11 +42,16 @@ export function issuerFaults(certificate: Certificate, { now, root }: { now: Dat
 export function leafFaults(leaf: Certificate, { now, minimumLifeMs }: { now: Date; minimumLifeMs: number }): Reason[] {
   const { keyUsage, extendedKeyUsage, notBefore, notAfter } = leaf
   const faults = formFaults(leaf)
-  if (notAfter < now) faults.push(reason('expired', `It ended ${notAfter.toISOString()}.`))
-  else if (notAfter.getTime() - now.getTime() < minimumLifeMs) faults.push(reason('expires-too-soon', `It ends ${notAfter.toISOString()}.`))
+  if (hasEnded(notAfter, now)) faults.push(reason('expired', `It ended ${notAfter.toISOString()}.`))
+  else if (notAfter.getTime() + 1000 - now.getTime() < minimumLifeMs) faults.push(reason('expires-too-soon', `It ends ${notAfter.toISOString()}.`))
   if (notBefore.getTime() > now.getTime() + CLOCK_SKEW_MS) faults.push(reason('not-yet-valid', `It begins ${notBefore.toISOString()}.`))
   // Every cipher suite we offer signs the handshake, also with RSA; browsers insist on it.
   if (keyUsage !== undefined && !keyUsage.includes('digitalSignature')) faults.push(reason('leaf-key-usage'))
   if (extendedKeyUsage !== undefined && !extendedKeyUsage.includes(SERVER_AUTH)) faults.push(reason('leaf-extended-key-usage'))
   return faults
+}
+
+/** Whether a validity has ended: its last second still belongs to it (RFC 5280 §4.1.2.5). */
+export function hasEnded(notAfter: Date, now: Date): boolean {
+  return now.getTime() >= notAfter.getTime() + 1000
 }

@@ -50,7 +50,7 @@ export function findChain(question: ChainQuestion): ChainAnswer {
     const step = extend(path, question, search)
     if (step.done) return { chain: path, lone: path.length === 1 && !search.selfSigned(question.leaf) && question.anchors === undefined && step.open }
     queue.push(...step.longer)
-    if (search.budget.comparisons <= 0) break
+    if (search.budget.comparisons < 0) break
   }
   return { faults: [{ reason: reason('too-complex'), certificate: question.leaf }] }
 }
@@ -70,21 +70,25 @@ interface Search {
   readonly budget: Budget
   readonly selfSigned: (certificate: Certificate) => boolean
   readonly signedBy: (certificate: Certificate, issuer: Certificate) => boolean
+  readonly issuerFaults: typeof issuerFaults
 }
 
 function startSearch(): Search {
-  const known = new Map<string, boolean>()
-  const remember = (key: string, find: () => boolean) => {
-    const found = known.get(key) ?? find()
-    known.set(key, found)
-    return found
-  }
+  const signatures = new Map<string, boolean>()
+  const faults = new Map<string, Reason[]>()
   return {
     faults: [],
     budget: { comparisons: MAX_COMPARISONS },
-    selfSigned: (certificate) => remember(certificate.fingerprint, () => isSelfSigned(certificate)),
-    signedBy: (certificate, issuer) => remember(certificate.fingerprint + issuer.fingerprint, () => isSignedBy(certificate, issuer)),
+    selfSigned: (certificate) => remember(signatures, certificate.fingerprint, () => isSelfSigned(certificate)),
+    signedBy: (certificate, issuer) => remember(signatures, certificate.fingerprint + issuer.fingerprint, () => isSignedBy(certificate, issuer)),
+    issuerFaults: (certificate, options) => remember(faults, certificate.fingerprint, () => issuerFaults(certificate, options)),
   }
+}
+
+function remember<Found>(known: Map<string, Found>, key: string, find: () => Found): Found {
+  const found = known.get(key) ?? find()
+  known.set(key, found)
+  return found
 }
 
 /** Looks for issuers of the last certificate of a path: the path is finished, or goes on in `longer`. */
@@ -92,10 +96,12 @@ function extend(path: Path, question: ChainQuestion, search: Search): Step {
   const last = path.at(-1) ?? question.leaf
   if (question.anchors !== undefined && isAnchored(path, question, search)) return { done: true, open: false }
   if (search.selfSigned(last)) return end(path, question, search, { open: false })
-  const named = question.others.filter((other) => sameName(other.subject, last.issuer) && !path.some((member) => isSameAuthority(member, other)))
-  const issuers = named.filter((other) => search.signedBy(last, other))
+  const named = question.others.filter((other) => sameName(other.subject, last.issuer))
+  const signers = named.filter((other) => search.signedBy(last, other))
+  const issuers = signers.filter((other) => !path.some((member) => isSameAuthority(member, other)))
   if (issuers.length === 0) {
-    if (!named.some((other) => couldBeIssuer(last, other))) return end(path, question, search, { open: true })
+    // A circle of authorities that signed each other ends where it would begin again.
+    if (signers.length > 0 || !named.some((other) => couldBeIssuer(last, other))) return end(path, question, search, { open: true })
     fault(search, 'broken-signature', last)
     return { done: false, longer: [] }
   }
@@ -120,7 +126,7 @@ function isAnchored(path: Path, question: ChainQuestion, search: Search): boolea
 
 function isValidIssuer(issuer: Certificate, path: Path, question: ChainQuestion, search: Search): boolean {
   const root = search.selfSigned(issuer)
-  const own = issuerFaults(issuer, { now: question.now, root })
+  const own = search.issuerFaults(issuer, { now: question.now, root })
   for (const found of own) search.faults.push({ reason: found, certificate: issuer })
   // RFC 5280: authorities that carry a name on to a new key (self-issued) do not count.
   const authoritiesBelow = path.slice(1).filter((member) => !member.selfIssued).length

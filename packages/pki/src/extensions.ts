@@ -1,4 +1,4 @@
-import { bitString, boolean, children, type Element, expectTag, oid, readDer, smallInteger, TAG } from './der.ts'
+import { bitString, boolean, children, DerError, type Element, expectTag, oid, readDer, smallInteger, TAG } from './der.ts'
 import { type GeneralName, readGeneralName } from './names.ts'
 
 export interface NameConstraints {
@@ -86,6 +86,9 @@ function readBasicConstraints(value: Element): Partial<Extensions> {
 
 function readNameConstraints(value: Element): Partial<Extensions> {
   const parts = children(expectTag(value, TAG.sequence))
+  // RFC 5280 §4.2.1.10: one list at least, and none of them empty. A reader that shrugs here lets everything through.
+  if (parts.length === 0 || parts.some(({ tag, content }) => (tag !== 0xa0 && tag !== 0xa1) || content.length === 0))
+    throw new DerError('name constraints without names')
   const bases = (tag: number) =>
     parts.filter((part) => part.tag === tag).flatMap((part) => children(part).map((subtree) => readGeneralName(expectTag(children(subtree)[0]))))
   return { nameConstraints: { permitted: bases(0xa0), excluded: bases(0xa1) } }

@@ -11,22 +11,36 @@ export interface Budget {
 export function forbiddenName(certificate: Certificate, issuer: Certificate, budget: Budget): string | undefined {
   const constraints = issuer.nameConstraints
   if (constraints === undefined) return undefined
+  const permittedByKind = byKind(constraints.permitted)
+  const excludedByKind = byKind(constraints.excluded)
   for (const name of constrainedNames(certificate)) {
-    const fits = (base: GeneralName, forExclusion: boolean) => {
-      budget.comparisons--
-      return budget.comparisons > 0 && base.kind === name.kind && RULES[name.kind]?.(name, base, forExclusion) === true
-    }
-    const permitted = constraints.permitted.filter((base) => base.kind === name.kind)
-    const excluded = constraints.excluded.filter((base) => base.kind === name.kind)
-    if (permitted.length + excluded.length > 0 && RULES[name.kind] === undefined) return name.value
-    if (permitted.length > 0 && !permitted.some((base) => fits(base, false))) return name.value
-    if (excluded.some((base) => fits(base, true)) || budget.comparisons <= 0) return name.value
+    const permitted = permittedByKind.get(name.kind) ?? []
+    const excluded = excludedByKind.get(name.kind) ?? []
+    if (permitted.length + excluded.length === 0) continue
+    budget.comparisons -= permitted.length + excluded.length
+    const fits = RULES[name.kind]
+    if (fits === undefined || budget.comparisons < 0) return name.value
+    if (permitted.length > 0 && !permitted.some((base) => fits(name, base, false))) return name.value
+    if (excluded.some((base) => fits(name, base, true))) return name.value
   }
   return undefined
 }
 
+function byKind(names: readonly GeneralName[]): Map<GeneralNameKind, Constrained[]> {
+  const kinds = new Map<GeneralNameKind, Constrained[]>()
+  for (const name of names) {
+    const known = kinds.get(name.kind) ?? []
+    // A directory name is read once here, not once for each name that is compared with it.
+    known.push(name.kind === 'directory' ? { ...name, key: readName(readDer(name.raw)).key } : name)
+    kinds.set(name.kind, known)
+  }
+  return kinds
+}
+
+type Constrained = GeneralName & { readonly key?: readonly string[] }
+
 // Clients that still read the common name as a host must find it constrained too.
-function constrainedNames(certificate: Certificate): GeneralName[] {
+function constrainedNames(certificate: Certificate): Constrained[] {
   const { altNames = [], subject } = certificate
   const asHost = altNames.length === 0 && subject.commonName !== undefined ? [{ kind: 'dns', value: subject.commonName, raw: EMPTY } as const] : []
   const asDirectory = subject.key.length === 0 ? [] : [{ kind: 'directory', value: subject.text, raw: EMPTY, key: subject.key } as const]
@@ -36,7 +50,7 @@ function constrainedNames(certificate: Certificate): GeneralName[] {
 
 const EMPTY = new Uint8Array()
 
-type Rule = (name: GeneralName, base: GeneralName, forExclusion: boolean) => boolean
+type Rule = (name: Constrained, base: Constrained, forExclusion: boolean) => boolean
 
 const RULES: Readonly<Partial<Record<GeneralNameKind, Rule>>> = {
   dns: (name, base, forExclusion) => dnsFits(name.value.toLowerCase(), base.value.toLowerCase(), forExclusion),
@@ -83,7 +97,7 @@ function uriFits(uri: string, base: string): boolean {
   return host !== '' && (base.startsWith('.') ? host.endsWith(base) : host === base)
 }
 
-function directoryFits(name: GeneralName & { readonly key?: readonly string[] }, base: GeneralName): boolean {
+function directoryFits(name: Constrained, base: Constrained): boolean {
   const key = name.key ?? readName(readDer(name.raw)).key
-  return readName(readDer(base.raw)).key.every((part, i) => part === key[i])
+  return base.key?.every((part, i) => part === key[i]) === true
 }

@@ -1,5 +1,6 @@
 import { readPrivateKey } from './bundle.ts'
 import { type Certificate, readCertificate, toX509 } from './certificate.ts'
+import { hasEnded } from './certificate-rules.ts'
 import { DerError } from './der.ts'
 import { type PemBlock, parsePem, pemReason } from './pem.ts'
 import { type Field, type Reason, type ReasonCode, reason } from './reasons.ts'
@@ -44,7 +45,7 @@ const MAX_FIELD_CHARACTERS = 100_000
 export function parseImported({ certificate, intermediate = '', privateKey = '', now }: ImportedInput): ImportedResult {
   const leaf = readFirst(certificate, 'certificate')
   if ('code' in leaf) return refused(leaf, 'certificate')
-  if (leaf.notAfter < now)
+  if (hasEnded(leaf.notAfter, now))
     return { ok: false, code: 'expired', message: `The certificate has expired on ${rfc3339(leaf.notAfter)}. Import one that is still valid.` }
   const issuer = intermediate === '' ? undefined : readFirst(intermediate, 'intermediate')
   if (issuer !== undefined && 'code' in issuer) return refused(issuer, 'intermediate')
