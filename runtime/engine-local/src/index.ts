@@ -1,1 +1,1 @@
-export {}
+export { createLocalEngine, type LocalEngineOptions } from './local-engine.ts'

@@ -1,0 +1,181 @@
+/**
+ * The helper process that starts every instance, so that the gateway's loop never waits for a fork. A program of its own: it imports
+ * nothing but Node, is told everything over file descriptor 3, and dies with its parent, taking all it started with it.
+ * `argv[2]` is `sandbox` (it is process 1 of its own process tree; `launcher.ts`) or `plain`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chownSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { StringDecoder } from 'node:string_decoder'
+import type { FileSpec, FromHelper, ToHelper } from './protocol.ts'
+
+/** threats-and-faults §7; in characters, which is never more bytes than four times that. */
+const LINE_LIMIT = 32_768
+/** Lines an instance may write in a burst, and then per second. */
+const BURST_LINES = 5000
+const LINES_A_SECOND = 1000
+/** What may wait for the parent before log lines are dropped. */
+const BACKLOG_BYTES = 4 * 1024 * 1024
+/** How long after its end an instance's last output is awaited. */
+const LAST_OUTPUT_MS = 100
+
+type Running = { readonly process: ChildProcess; allowance: number; refilledAt: number; dropped: number }
+
+const isSandbox = process.argv[2] === 'sandbox'
+const running = new Map<string, Running>()
+const parent = new Socket({ fd: 3, readable: true, writable: true })
+
+parent.on(
+  'data',
+  linesOf((line) => handle(JSON.parse(line) as ToHelper)),
+)
+parent.on('end', die)
+parent.on('error', die)
+parent.on('close', die)
+process.on('SIGTERM', () => {}) // the parent ends us by closing the pipe, after its instances
+process.on('SIGINT', () => {})
+tell({ type: 'hello', pid: process.pid })
+
+function tell(message: FromHelper): void {
+  parent.write(`${JSON.stringify(message)}\n`)
+}
+
+function die(): never {
+  // In a sandbox the kernel ends the whole process tree with process 1.
+  if (!isSandbox) for (const id of running.keys()) signal(id, 'SIGKILL')
+  process.exit(0)
+}
+
+function handle(message: ToHelper): void {
+  switch (message.type) {
+    case 'start':
+      return start(message)
+    case 'signal':
+      return signal(message.id, message.signal)
+    case 'remove':
+      for (const path of message.paths) rmSync(path, { recursive: true, force: true })
+      return
+    case 'write': {
+      let error: string | undefined
+      try {
+        write(message.file)
+      } catch (thrown) {
+        error = String(thrown)
+      }
+      tell({ type: 'done', call: message.call, error })
+    }
+  }
+}
+
+function start(message: Extract<ToHelper, { type: 'start' }>): void {
+  const { id } = message
+  try {
+    for (const directory of message.directories) make(directory)
+    for (const file of message.files) write(file)
+    const child = spawn(message.file, message.args, { env: message.env, cwd: message.cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const entry: Running = { process: child, allowance: BURST_LINES, refilledAt: performance.now(), dropped: 0 }
+    child.once('error', (error) => {
+      if (child.pid === undefined) tell({ type: 'refused', id, message: error.message })
+    })
+    if (child.pid === undefined) return
+    running.set(id, entry)
+    tell({ type: 'started', id, pid: child.pid })
+    for (const stream of ['stdout', 'stderr'] as const)
+      child[stream]?.on(
+        'data',
+        linesOf((text) => logLine(id, entry, stream, text), LINE_LIMIT),
+      )
+    child.once('exit', (code, by) => ended(id, entry, code, by))
+  } catch (error) {
+    tell({ type: 'refused', id, message: String(error) })
+  }
+}
+
+function ended(id: string, entry: Running, code: number | null, by: string | null): void {
+  if (!isSandbox) killGroup(entry.process.pid)
+  const report = () => {
+    clearTimeout(timer)
+    if (!running.delete(id)) return
+    if (entry.dropped > 0) tell({ type: 'dropped', id, lines: entry.dropped })
+    tell({ type: 'exit', id, code, signal: by })
+  }
+  const timer = setTimeout(report, LAST_OUTPUT_MS)
+  entry.process.once('close', report)
+}
+
+function logLine(id: string, entry: Running, stream: 'stdout' | 'stderr', text: string): void {
+  const now = performance.now()
+  entry.allowance = Math.min(BURST_LINES, entry.allowance + ((now - entry.refilledAt) * LINES_A_SECOND) / 1000)
+  entry.refilledAt = now
+  if (entry.allowance < 1 || parent.writableLength > BACKLOG_BYTES) {
+    entry.dropped++
+    return
+  }
+  entry.allowance--
+  if (entry.dropped > 0) tell({ type: 'dropped', id, lines: entry.dropped })
+  entry.dropped = 0
+  tell({ type: 'line', id, stream, text })
+}
+
+/**
+ * SIGTERM goes to the program itself, SIGKILL to all it started. In a sandbox our child is unshare, its child the first process of the
+ * instance's own tree (a shell, which passes no signal on), whose child is the program.
+ */
+function signal(id: string, name: 'SIGTERM' | 'SIGKILL'): void {
+  const pid = running.get(id)?.process.pid
+  if (pid === undefined) return
+  if (!isSandbox) return name === 'SIGKILL' ? killGroup(pid) : send(pid, name)
+  const first = childOf(pid)
+  if (first === undefined) return send(pid, 'SIGKILL')
+  const program = name === 'SIGTERM' ? childOf(first) : undefined
+  send(program ?? first, program ? 'SIGTERM' : 'SIGKILL')
+}
+
+function childOf(pid: number): number | undefined {
+  try {
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+    return first ? Number(first) : undefined
+  } catch {
+    return undefined // it ended meanwhile
+  }
+}
+
+function killGroup(pid: number | undefined): void {
+  if (pid !== undefined) send(-pid, 'SIGKILL')
+}
+
+function send(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // it ended meanwhile
+  }
+}
+
+function make({ path, mode, uid }: FileSpec): void {
+  mkdirSync(path, { recursive: true, mode })
+  if (uid !== undefined) chownSync(path, uid, uid)
+}
+
+function write({ path, mode, uid, text }: FileSpec & { text: string }): void {
+  const next = `${path}.next`
+  rmSync(next, { force: true })
+  writeFileSync(next, text, { mode, flag: 'wx' })
+  if (uid !== undefined) chownSync(next, uid, uid)
+  renameSync(next, path)
+}
+
+/** Cuts a stream of bytes into lines; what a line has beyond `limit` characters is dropped. */
+function linesOf(each: (line: string) => void, limit = Number.POSITIVE_INFINITY): (chunk: Buffer) => void {
+  const decoder = new StringDecoder('utf8')
+  let rest = ''
+  return (chunk) => {
+    const parts = decoder.write(chunk).split('\n')
+    for (const [index, part] of parts.entries()) {
+      if (rest.length < limit) rest += part.slice(0, limit - rest.length)
+      if (index === parts.length - 1) return
+      each(rest)
+      rest = ''
+    }
+  }
+}
