@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export type Pair = { certificate: string; private_key: string }
+
+/** Whether this machine has openssl; tests that need it say so where it is missing. */
+export const NO_OPENSSL = hasOpenssl() ? false : 'openssl is not installed on this machine'
+
+const SUBJECT = '/C=GB/ST=London/L=London/O=Global Security/OU=IT Department/CN=example.com'
+
+/** Certificates on one key, made exactly as IBM's sample script makes them (run.sh): RSA 2048, 90 days, no alternative names. */
+export function sampleCertificates(count: number): Pair[] {
+  const folder = mkdtempSync(join(tmpdir(), 'sm-pem-'))
+  try {
+    const key = join(folder, 'key.pem')
+    const out = join(folder, 'certificate.pem')
+    openssl('genrsa', '-out', key, '2048')
+    return Array.from({ length: count }, () => {
+      openssl('req', '-new', '-x509', '-days', '90', '-key', key, '-out', out, '-subj', SUBJECT)
+      return { certificate: readFileSync(out, 'utf8'), private_key: readFileSync(key, 'utf8') }
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function openssl(...parameters: string[]): void {
+  execFileSync('openssl', parameters, { stdio: 'ignore' })
+}
+
+function hasOpenssl(): boolean {
+  try {
+    openssl('version')
+    return true
+  } catch {
+    return false
+  }
+}
