@@ -11,6 +11,7 @@ export type Connection = {
   /** Ends when the request before has been answered: requests of one connection run one after the other. */
   tail: Promise<void>
   waiting: number
+  requests: number
   /** A request was refused in doubt about where it ends: nothing more is read from here. */
   isCondemned: boolean
 }
@@ -49,7 +50,7 @@ export class Connections {
   know(socket: Socket, sni: string | undefined): Connection {
     const known = this.#known.get(socket)
     if (known !== undefined) return known
-    const connection = { address: plainAddress(socket.remoteAddress), sni, tail: Promise.resolve(), waiting: 0, isCondemned: false }
+    const connection = { address: plainAddress(socket.remoteAddress), sni, tail: Promise.resolve(), waiting: 0, requests: 0, isCondemned: false }
     this.#known.set(socket, connection)
     return connection
   }

@@ -130,6 +130,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       const name = text(raw[index])
       const value = text(raw[index + 1])
       const lower = name.toLowerCase()
+      // undici reads any list that ends in chunked, and takes the rest to mean: until the connection ends.
+      if (lower === 'transfer-encoding' && value.toLowerCase() !== 'chunked') throw new Error('the answer has an unknown transfer encoding')
       if (lower === 'content-length') this.#remaining = Number(value)
       else if (lower === 'connection')
         named = value

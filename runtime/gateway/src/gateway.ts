@@ -2,11 +2,11 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { CertificateItem } from '@everleaf/link'
 import type { World } from '@everleaf/world'
-import { sendAnswer } from './answers.ts'
+import { type Answer, sendAnswer } from './answers.ts'
 import type { Backends } from './backends.ts'
 import { type Connection, Connections, lingers } from './connections.ts'
 import { contextOptions, isSamePair } from './contexts.ts'
-import { judge } from './gate.ts'
+import { judge, type Passed } from './gate.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { type Address, createPlainServer, createTlsServer, type ListenError, type ListenerName, noteRunning, open, type ServerDeps } from './listeners.ts'
 import { type Passage, toCore, toWorkload } from './proxy.ts'
@@ -176,7 +176,10 @@ class RunningGateway implements Gateway {
 
   #take(request: IncomingMessage, response: ServerResponse, listener: ListenerName): void {
     const connection = this.#connections.know(request.socket, undefined)
-    if (connection.isCondemned || connection.waiting >= this.#limits.pipelined) return void request.socket.destroy()
+    const number = ++connection.requests
+    // The answer before ends the connection; destroying it here could take that answer with it.
+    if (connection.isCondemned || number > this.#limits.requestsPerConnection) return
+    if (connection.waiting >= this.#limits.pipelined) return void request.socket.destroy()
     this.#requests++
     connection.waiting++
     response.once('close', () => {
@@ -187,50 +190,58 @@ class RunningGateway implements Gateway {
     response.on('error', () => {
       // The client went away while it was being answered; `close` follows.
     })
-    const work = () => this.#answer(request, response, listener, connection)
+    const isLast = () => this.#isStopping || number === this.#limits.requestsPerConnection
+    const work = () => this.#answer({ request, response, listener, connection, isLast })
     connection.tail = connection.waiting === 1 ? work() : connection.tail.then(work)
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, listener: ListenerName, connection: Connection): Promise<void> {
+  async #answer(taken: Taken): Promise<void> {
+    const { request, response, connection } = taken
+    const { world } = this.#deps
     try {
       if (connection.isCondemned || response.destroyed) return void response.destroy()
       noteRunning(request, response)
-      lingers(request, response, this.#deps.world)
-      await this.#pass(request, response, listener, connection)
+      lingers(request, response, world)
+      await this.#pass(taken)
     } catch (cause) {
-      this.#deps.world.log.error({ error: String(cause) }, 'the gateway failed on a request')
-      sendAnswer(
-        response,
-        { status: 500, code: 'internal_error', message: 'The gateway failed. This is a fault of the platform.', close: true },
-        this.#deps.world,
-      )
+      world.log.error({ error: String(cause) }, 'the gateway failed on a request')
+      sendAnswer(response, { status: 500, code: 'internal_error', message: 'The gateway failed. This is a fault of the platform.', close: true }, world)
     }
   }
 
-  async #pass(request: IncomingMessage, response: ServerResponse, listener: ListenerName, connection: Connection): Promise<void> {
+  async #pass(taken: Taken): Promise<void> {
+    const { request, response, listener, connection, isLast } = taken
     const { world, table, backends } = this.#deps
     const scheme = listener === 'public' || listener === 'private' ? 'https' : 'http'
-    const verdict = judge(request, this.#limits, scheme)
     const routes = table.current()
-    const route: Route =
-      'refused' in verdict
-        ? { answer: verdict.refused }
-        : this.#route(verdict.passed, listener, { connection, routes, localPort: request.socket.localPort ?? 0 })
-    if ('answer' in route) {
-      if (route.answer.close) connection.isCondemned = true
-      return sendAnswer(response, route.answer, world)
-    }
-    if ('refused' in verdict) return
-    const passage: Passage = { request, response, passed: verdict.passed, peer: connection.address, scheme, isLast: () => this.#isStopping }
+    const verdict = judge(request, this.#limits, scheme)
+    if ('refused' in verdict) return this.#refuse(taken, verdict.refused)
+    const route = this.#route(verdict.passed, taken, routes)
+    if ('answer' in route) return this.#refuse(taken, route.answer)
+    const passage: Passage = { request, response, passed: verdict.passed, peer: connection.address, scheme, isLast }
     const deps = { world, backends, upstreams: this.#upstreams, limits: this.#limits }
     if ('workload' in route) await toWorkload(passage, route.workload, routes, deps)
     else await toCore(passage, route.coreTarget, deps)
   }
 
-  #route(passed: Parameters<typeof routeSecure>[0], listener: ListenerName, at: { connection: Connection; routes: Routes; localPort: number }): Route {
+  #refuse({ response, connection, isLast }: Taken, answer: Answer): void {
+    const close = answer.close === true || isLast()
+    if (close) connection.isCondemned = true
+    sendAnswer(response, { ...answer, close }, this.#deps.world)
+  }
+
+  #route(passed: Passed, { listener, connection, request }: Taken, routes: Routes): Route {
     const rawPaths = this.#deps.api.rawPaths ?? ['/cos']
     if (listener === 'front') return { answer: frontAnswer(passed, this.#publicPort) }
-    if (listener === 'plain') return routePlain(passed, at.localPort, at.routes, rawPaths)
-    return routeSecure(passed, at.connection.sni, listener, at.routes, rawPaths)
+    if (listener === 'plain') return routePlain(passed, request.socket.localPort ?? 0, routes, rawPaths)
+    return routeSecure(passed, connection.sni, listener, routes, rawPaths)
   }
+}
+
+type Taken = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly listener: ListenerName
+  readonly connection: Connection
+  readonly isLast: () => boolean
 }

@@ -85,7 +85,8 @@ function httpOptions(limits: Limits): ServerOptions {
   return {
     insecureHTTPParser: false,
     maxHeaderSize: limits.headerBytes,
-    requireHostHeader: true,
+    // The gate refuses it, and with it what follows on the connection, which node would go on serving.
+    requireHostHeader: false,
     headersTimeout: limits.headersTimeoutMs,
     // Uploads may last; what stands still is ended by `bodyIdleMs`.
     requestTimeout: 0,
@@ -97,7 +98,6 @@ function httpOptions(limits: Limits): ServerOptions {
 function guard<S extends Server | SecureServer>(server: S, { limits, connections, onRequest }: ServerDeps): S {
   // Node would drop headers beyond its count in silence; the gate counts them and refuses.
   server.maxHeadersCount = 0
-  server.maxRequestsPerSocket = limits.requestsPerConnection
   server.timeout = limits.bodyIdleMs
   server.on('connection', (socket: Socket) => connections.admit(socket))
   server.on('request', onRequest)

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { createWorld } from '@everleaf/world'
+import { createGateway, createTable, ListenError } from '../src/index.ts'
+import { ask, LOOPBACK, startRig, talk, tcpTo, tlsTo } from './rig.ts'
+
+const SHOP = 'shop.example'
+const GET = `GET / HTTP/1.1\r\nHost: ${SHOP}\r\n\r\n`
+
+test('an address gets its connections and not one more; another address still gets in', async () => {
+  await using rig = await startRig({ limits: { connectionsPerAddress: 3 } })
+  const port = rig.at.public?.port ?? 0
+  const open = await Promise.all([1, 2, 3].map(() => tlsTo(port, SHOP)))
+  await assert.rejects(tlsTo(port, SHOP))
+  const other = await tlsTo(port, SHOP, { localAddress: '127.0.0.2' })
+  open[0]?.destroy()
+  while (rig.gateway.connections > 3) await new Promise((resolve) => setImmediate(resolve))
+  const next = await tlsTo(port, SHOP)
+  for (const socket of [...open, other, next]) socket.destroy()
+})
+
+test('all addresses together get their connections and not one more', async () => {
+  await using rig = await startRig({ limits: { connections: 2 } })
+  const port = rig.at.public?.port ?? 0
+  const open = [await tlsTo(port, SHOP), await tlsTo(port, SHOP, { localAddress: '127.0.0.2' })]
+  await assert.rejects(tlsTo(port, SHOP, { localAddress: '127.0.0.3' }))
+  for (const socket of open) socket.destroy()
+})
+
+test('a connection ends after its number of requests', async () => {
+  await using rig = await startRig({ limits: { requestsPerConnection: 2 } })
+  const text = await talk(await tlsTo(rig.at.public?.port ?? 0, SHOP), GET.repeat(4))
+  assert.equal(text.split('HTTP/1.1 200').length, 3)
+  assert.match(text, /Connection: close/i)
+  assert.equal(rig.acquired.length, 2)
+})
+
+test('a client that sends too many requests ahead is put out', async () => {
+  await using rig = await startRig({ limits: { pipelined: 4 }, app: (_request, response) => void setTimeout(() => response.end(), 50) })
+  const text = await talk(await tlsTo(rig.at.public?.port ?? 0, SHOP), GET.repeat(6))
+  assert.equal(text, '')
+  assert.ok(rig.acquired.length <= 1)
+})
+
+test('a client that connects and says nothing is put out', async () => {
+  await using rig = await startRig({ limits: { handshakeTimeoutMs: 100, headersTimeoutMs: 100 } })
+  const mute = await tcpTo(rig.at.public?.port ?? 0)
+  await once(mute.resume(), 'close')
+  const muteAfterHandshake = await tlsTo(rig.at.public?.port ?? 0, SHOP)
+  await once(muteAfterHandshake.resume(), 'close')
+})
+
+test('garbage instead of a handshake, and resets, leave the gateway standing', async () => {
+  await using rig = await startRig()
+  const port = rig.at.public?.port ?? 0
+  await talk(await tcpTo(port), 'GET / HTTP/1.1\r\n\r\n')
+  const wire = await tcpTo(port)
+  const reset = await tlsTo(port, SHOP, { socket: wire })
+  reset.on('error', () => {})
+  reset.write(GET)
+  wire.resetAndDestroy()
+  assert.equal((await ask(port, SHOP)).status, 200)
+})
+
+test('an engine whose warm() throws fails that handshake only', async () => {
+  await using rig = await startRig()
+  rig.warmed.push = () => {
+    throw new Error('engine bug')
+  }
+  await assert.rejects(tlsTo(rig.at.public?.port ?? 0, SHOP))
+  assert.equal((await ask(rig.at.public?.port ?? 0, 'iam.everleaf.localhost')).status, 200)
+})
+
+test('stop() lets a request finish, refuses new ones, and ends idle connections', async () => {
+  const taken = Promise.withResolvers<void>()
+  await using rig = await startRig({
+    app: (_request, response) => {
+      taken.resolve()
+      setTimeout(() => response.end('finished'), 200)
+    },
+  })
+  const port = rig.at.public?.port ?? 0
+  const idle = await tlsTo(port, SHOP)
+  const running = talk(await tlsTo(port, SHOP), GET)
+  await taken.promise
+  const stopped = rig.gateway.stop({ graceMs: 5_000 })
+  await assert.rejects(tcpTo(port))
+  const text = await running
+  assert.match(text, /finished/)
+  assert.match(text, /Connection: close/)
+  await stopped
+  idle.destroy()
+})
+
+test('stop() ends what is not finished after the grace', async () => {
+  const taken = Promise.withResolvers<void>()
+  await using rig = await startRig({ app: () => taken.resolve() })
+  const running = talk(await tlsTo(rig.at.public?.port ?? 0, SHOP), GET)
+  await taken.promise
+  await rig.gateway.stop({ graceMs: 50 })
+  assert.equal(await running, '')
+})
+
+test('listen() names the port and the listener that are taken, and leaves nothing open', async () => {
+  await using rig = await startRig()
+  const taken = rig.at.front?.port ?? 0
+  const world = createWorld()
+  const backends = { warm: () => {}, acquire: () => Promise.reject(new Error('none')) }
+  const gateway = createGateway({ world, table: createTable(), backends, api: { socketPath: rig.coreSocket } })
+  const free = { host: LOOPBACK, port: 0 }
+  await assert.rejects(
+    gateway.listen({ public: free, front: { host: LOOPBACK, port: taken } }),
+    (error) => error instanceof ListenError && error.code === 'EADDRINUSE' && error.listener === 'front' && error.message.includes(String(taken)),
+  )
+  const listening = await gateway.listen({ private: [free, { host: LOOPBACK, port: taken, optional: true }] })
+  assert.equal(listening.private.length, 1)
+  assert.equal(listening.failed[0]?.listener, 'private')
+  await gateway.stop({ graceMs: 0 })
+})
