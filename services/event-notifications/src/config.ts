@@ -1,0 +1,105 @@
+import { ApiError } from '@everleaf/http'
+import { refusalOfUrl } from './address.ts'
+import { CODES } from './errors.ts'
+import type { DestinationForm } from './form.ts'
+import { isProfileName } from './profiles.ts'
+import type { Settings } from './service.ts'
+
+/** `config.params` of a Code Engine application: what is stored in the open, and the headers to be sealed. */
+export type ApplicationConfig = { readonly params: Readonly<Record<string, unknown>>; readonly headers: Readonly<Record<string, string>> | undefined }
+
+/** Stands for the value of a sensitive header in every answer; sent back in an update it keeps the stored value. */
+export const HIDDEN = '********'
+
+const TYPES = [
+  ...['webhook', 'ibmce', 'ibmcos', 'event_streams', 'app_configuration', 'slack', 'msteams', 'pagerduty', 'servicenow', 'smtp_custom'],
+  ...['smtp_custom_sandbox', 'sms_custom', 'push_android', 'push_ios', 'push_chrome', 'push_firefox', 'push_huawei', 'push_safari', 'smtp_ibm', 'sms_ibm'],
+]
+/** Headers that say how the request is framed or routed, which is ours to say. */
+const FRAMING = /^(host|content-length|transfer-encoding|connection|keep-alive|upgrade|expect|te|trailer|proxy-.*)$/i
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
+const MAX_HEADERS = 50
+
+/** Refuses a destination type that does not exist (400) or does not exist here yet (501, by name). */
+export function checkType(type: string | undefined): void {
+  if (type === undefined) throw bad('type', 'The part type is missing; send ibmce for a Code Engine application')
+  if (!TYPES.includes(type)) throw bad('type', `There is no destination type ${type.slice(0, 40)}; known types are ${TYPES.join(', ')}`)
+  if (type !== 'ibmce') throw new ApiError(501, CODES.notImplemented, `The operation create_destination for the type ${type} does not exist in Everleaf yet.`)
+}
+
+/** Checks the config of an `ibmce` destination; undefined when there is none (it exists then, and cannot deliver). */
+export function readConfig(config: DestinationForm['config'], settings: Settings): ApplicationConfig | undefined {
+  if (config === undefined || config.params === undefined) return undefined
+  const params = record(config.params, 'config.params')
+  if (params.type === 'job')
+    throw new ApiError(501, CODES.notImplemented, 'The operation create_destination for the type ibmce with params.type job does not exist in Everleaf yet.')
+  if (params.type !== undefined && params.type !== 'application') throw bad('config.params.type', 'config.params.type must be application or job')
+  checkUrl(params.url, settings)
+  if (params.verb !== undefined && !(typeof params.verb === 'string' && /^(get|post)$/i.test(params.verb)))
+    throw bad('config.params.verb', 'config.params.verb must be get or post')
+  const profile = params.everleaf_delivery_profile
+  if (profile !== undefined && !isProfileName(profile))
+    throw bad('config.params.everleaf_delivery_profile', 'config.params.everleaf_delivery_profile must be ibm, ibm-60s or durable')
+  const headers = params.custom_headers === undefined ? undefined : readHeaders(params.custom_headers)
+  checkSensitive(params.sensitive_headers, headers)
+  const { custom_headers: _, ...open } = params
+  return { params: open, headers }
+}
+
+function checkUrl(url: unknown, settings: Settings): void {
+  if (url === undefined) return
+  const problem = typeof url === 'string' && url.length <= 2_048 ? refusalOfUrl(url, settings) : 'it must be a text of at most 2048 characters'
+  if (problem !== undefined) throw bad('config.params.url', `config.params.url cannot be used: ${problem}`)
+}
+
+function readHeaders(value: unknown): Record<string, string> {
+  const headers = record(value, 'config.params.custom_headers')
+  const entries = Object.entries(headers)
+  if (entries.length > MAX_HEADERS) throw bad('config.params.custom_headers', `More than ${MAX_HEADERS} custom headers are not possible`)
+  for (const [name, text] of entries) {
+    if (!TOKEN.test(name) || FRAMING.test(name)) throw bad('config.params.custom_headers', `"${name.slice(0, 60)}" cannot be used as a custom header`)
+    // Visible ASCII, spaces and tabs: a line break would begin a header of its own.
+    if (typeof text !== 'string' || text.length > 4_096 || !/^[\t\x20-\x7e]*$/.test(text))
+      throw bad('config.params.custom_headers', `The value of the custom header ${name} must be printable ASCII text on one line`)
+  }
+  return headers as Record<string, string>
+}
+
+function checkSensitive(value: unknown, headers: Readonly<Record<string, string>> | undefined): void {
+  if (value === undefined) return
+  const known = new Set(Object.keys(headers ?? {}).map((name) => name.toLowerCase()))
+  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string' && known.has(name.toLowerCase())))
+    throw bad('config.params.sensitive_headers', 'config.params.sensitive_headers must be a list of names of custom_headers')
+}
+
+/** The config as answers show it: values of sensitive headers are replaced. */
+export function shownConfig({ params, headers }: ApplicationConfig): { params: Record<string, unknown> } {
+  if (headers === undefined) return { params: { ...params } }
+  const hidden = sensitiveNames(params)
+  const shown = Object.entries(headers).map(([name, value]) => [name, hidden.has(name.toLowerCase()) ? HIDDEN : value])
+  return { params: { ...params, custom_headers: Object.fromEntries(shown) } }
+}
+
+/** Puts stored values where an update sends the placeholder of a sensitive header back. */
+export function keepHidden(next: ApplicationConfig, before: Readonly<Record<string, string>> | undefined): ApplicationConfig {
+  if (next.headers === undefined || before === undefined) return next
+  const hidden = sensitiveNames(next.params)
+  const entries = Object.entries(next.headers).map(([name, value]) => [
+    name,
+    value === HIDDEN && hidden.has(name.toLowerCase()) ? (before[name] ?? value) : value,
+  ])
+  return { ...next, headers: Object.fromEntries(entries) }
+}
+
+function sensitiveNames(params: Readonly<Record<string, unknown>>): Set<string> {
+  return new Set(Array.isArray(params.sensitive_headers) ? params.sensitive_headers.map((name) => String(name).toLowerCase()) : [])
+}
+
+function record(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(name, `${name} must be a JSON object`)
+  return value as Record<string, unknown>
+}
+
+function bad(name: string, message: string): ApiError {
+  return new ApiError(400, CODES.badRequest, `${message}.`, { target: { type: 'field', name } })
+}

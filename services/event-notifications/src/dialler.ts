@@ -1,0 +1,130 @@
+import { lookup as dnsLookup } from 'node:dns/promises'
+import { isIP, connect as netConnect, type Socket } from 'node:net'
+import { createSecureContext, getCACertificates, type SecureContext, connect as tlsConnect } from 'node:tls'
+import type { ConnectTarget, Http } from '@everleaf/world'
+import { createUndiciHttp } from '@everleaf/world/undici'
+import { type Cidr, classify, hostOf, isAllowed, refusalOfUrl, sameAddress } from './address.ts'
+
+export type DiallerOptions = {
+  /** All addresses of a name. `systemLookup` in the platform. */
+  readonly lookup: (host: string) => Promise<readonly string[]>
+  /** Where the platform's own names lead; undefined for every other host. */
+  readonly own: (host: string, port: number) => ConnectTarget | undefined
+  /** Blocks beside the public internet that the operator lets destinations reach. */
+  readonly allowPrivate: readonly Cidr[]
+  /** Roots (PEM) trusted besides the system's. */
+  readonly ca?: readonly string[]
+}
+
+type Connect = Extract<NonNullable<Parameters<typeof createUndiciHttp>[0]>, (...args: never[]) => void>
+type Asked = Parameters<Connect>[0]
+type Answer = Parameters<Connect>[1]
+
+const CONNECT_TIMEOUT_MS = 10_000
+const DNS_TIMEOUT_MS = 5_000
+
+/**
+ * A connect function for undici that calls only where a tenant's URL may lead. Our own names go to our own listener. Every other name
+ * is resolved once, all its addresses are judged, the connection goes to a judged address and not to the name, and the connected
+ * socket is looked at again: a name that changes its answer in between gains nothing.
+ */
+export function createDialler(options: DiallerOptions): Connect {
+  const context = createSecureContext({ ca: [...getCACertificates('default'), ...(options.ca ?? [])] })
+  return (asked: Asked, callback: Answer) => {
+    dial(asked, options, context).then(
+      (socket) => callback(null, socket),
+      (error) => callback(error instanceof Error ? error : new Error('the connection failed'), null),
+    )
+  }
+}
+
+async function dial(asked: Asked, options: DiallerOptions, context: SecureContext): Promise<Socket> {
+  const host = hostOf(asked.hostname)
+  const secure = asked.protocol === 'https:'
+  const port = Number(asked.port) || (secure ? 443 : 80)
+  const target = options.own(host, port)
+  const signal = AbortSignal.timeout(CONNECT_TIMEOUT_MS)
+  const socket = target === undefined ? await openJudged(host, port, { options, signal }) : await open(target, signal)
+  return secure ? await secured(socket, { host, context, signal }) : socket
+}
+
+async function openJudged(host: string, port: number, { options, signal }: { options: DiallerOptions; signal: AbortSignal }): Promise<Socket> {
+  const addresses = isIP(host) === 0 ? await options.lookup(host) : [host]
+  if (addresses.length === 0) throw new Error(`${host} has no address`)
+  // One forbidden address among good ones is a trick or a mistake; neither is worth a guess.
+  const bad = addresses.find((address) => !isAllowed(address, options.allowPrivate))
+  if (bad !== undefined) throw new Error(`${host} leads to a ${classify(bad)} address, which destinations may not call`)
+  const socket = await openFirst(addresses, port, signal)
+  const remote = socket.remoteAddress ?? ''
+  if (addresses.some((address) => sameAddress(address, remote)) && isAllowed(remote, options.allowPrivate)) return socket
+  socket.destroy()
+  throw new Error(`${host}: the connection did not reach the address that was checked`)
+}
+
+async function openFirst(addresses: readonly string[], port: number, signal: AbortSignal): Promise<Socket> {
+  let last: unknown
+  for (const address of addresses) {
+    try {
+      return await open({ address, port }, signal)
+    } catch (error) {
+      last = error
+      if (signal.aborted) break
+    }
+  }
+  throw last
+}
+
+function open(target: ConnectTarget, signal: AbortSignal): Promise<Socket> {
+  const socket = 'socketPath' in target ? netConnect({ path: target.socketPath }) : netConnect({ host: target.address, port: target.port })
+  socket.setNoDelay(true)
+  return settled(socket, 'connect', signal)
+}
+
+function secured(socket: Socket, { host, context, signal }: { host: string; context: SecureContext; signal: AbortSignal }): Promise<Socket> {
+  const servername = isIP(host) === 0 ? { servername: host } : { host }
+  return settled(tlsConnect({ socket, secureContext: context, ...servername, ALPNProtocols: ['http/1.1'] }), 'secureConnect', signal)
+}
+
+function settled<S extends Socket>(socket: S, event: 'connect' | 'secureConnect', signal: AbortSignal): Promise<S> {
+  return new Promise((resolve, reject) => {
+    const end = (work: () => void) => {
+      signal.removeEventListener('abort', late)
+      socket.off('error', failed)
+      socket.off('close', failed)
+      work()
+    }
+    const failed = (error?: unknown) =>
+      end(() => {
+        socket.destroy()
+        reject(error instanceof Error ? error : new Error('the connection was closed while it was being opened'))
+      })
+    const late = () => failed(new Error('no connection in time'))
+    socket.once('error', failed)
+    socket.once('close', failed)
+    socket.once(event, () => end(() => resolve(socket)))
+    signal.addEventListener('abort', late, { once: true })
+  })
+}
+
+/** All addresses by the system's resolver, within 5 s. */
+export async function systemLookup(host: string): Promise<string[]> {
+  const timeout = AbortSignal.timeout(DNS_TIMEOUT_MS)
+  const late = new Promise<never>((_, reject) =>
+    timeout.addEventListener('abort', () => reject(new Error(`${host}: no answer from DNS in time`)), { once: true }),
+  )
+  const found = await Promise.race([dnsLookup(host, { all: true, verbatim: true }), late])
+  return found.map(({ address }) => address)
+}
+
+/** The outgoing client for deliveries: the dialler behind undici, without redirects, proxies, decompression or plain HTTP beyond loopback. */
+export function createGuardedHttp(options: DiallerOptions & { readonly plainHttpToLoopback?: boolean }): Http {
+  const http = createUndiciHttp(createDialler(options))
+  return {
+    async request(request) {
+      const problem = refusalOfUrl(request.url, options)
+      if (problem !== undefined) throw new Error(`the URL cannot be called: ${problem}`)
+      return await http.request(request)
+    },
+    close: () => http.close(),
+  }
+}

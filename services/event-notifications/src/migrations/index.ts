@@ -1,0 +1,6 @@
+import type { Migration } from '@everleaf/store'
+import { eventNotifications } from './0001-event-notifications.ts'
+
+export const migrations: Readonly<Record<string, Migration>> = {
+  'event-notifications/0001-event-notifications': eventNotifications,
+}
