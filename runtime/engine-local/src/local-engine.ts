@@ -1,4 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Engine, type Finding, InstanceFailed, type InstanceSpec } from '@everleaf/engine'
@@ -9,7 +10,7 @@ import { findingsOf } from './findings.ts'
 import { type Helper, type Mode, startHelper } from './helper.ts'
 import { readImage } from './image.ts'
 import { LocalInstance } from './instance.ts'
-import { componentUid, sandboxLeftovers, sandboxStart, sandboxTokenFile } from './launcher.ts'
+import { componentUid, SYSTEM_PATH, sandboxLeftovers, sandboxStart, sandboxTokenFile } from './launcher.ts'
 import { plainDirectory, plainPlaces, plainStart } from './plain.ts'
 import type { FromHelper } from './protocol.ts'
 import { freePort } from './readiness.ts'
@@ -23,6 +24,8 @@ export type LocalEngineOptions = {
   readonly helper?: string
   /** The Node that instances find as `node`, and that runs the helper. Default: the one that runs this. */
   readonly node?: string
+  /** Environment of npm in builds, so that it finds the machine's own configuration; at least PATH and HOME. */
+  readonly buildEnv?: Readonly<Record<string, string>>
   /** `plain` does without namespaces even where they would work. */
   readonly mode?: 'auto' | 'plain'
 }
@@ -40,6 +43,7 @@ class LocalEngine implements Engine {
   readonly #directory: string
   readonly #node: string
   readonly #program: string
+  readonly #buildEnv: Readonly<Record<string, string>>
   readonly #wanted: readonly Mode[]
   readonly #refusals: string[] = []
   readonly #instances = new Map<string, LocalInstance>()
@@ -55,6 +59,7 @@ class LocalEngine implements Engine {
     this.#directory = resolve(options.directory)
     this.#node = options.node ?? process.execPath
     this.#program = options.helper ?? fileURLToPath(new URL('./spawner.ts', import.meta.url))
+    this.#buildEnv = options.buildEnv ?? { PATH: SYSTEM_PATH, HOME: homedir() }
     const namespaces: Mode[] = process.platform === 'linux' ? (process.getuid?.() === 0 ? ['root', 'user'] : ['user']) : []
     this.#wanted = options.mode === 'plain' ? ['plain'] : [...namespaces, 'plain']
   }
@@ -101,7 +106,7 @@ class LocalEngine implements Engine {
   }
 
   build(request: Parameters<Engine['build']>[0]): ReturnType<Engine['build']> {
-    return buildImage(request, { world: this.#world, node: this.#node })
+    return buildImage(request, { world: this.#world, env: this.#buildEnv })
   }
 
   async close(): Promise<void> {

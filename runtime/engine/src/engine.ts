@@ -5,7 +5,7 @@ export interface Engine {
   findings(): readonly Finding[]
   /** Starts one instance and resolves as soon as its process exists; readiness is `Instance.ready`. Throws InstanceFailed when it cannot be started. */
   start(spec: InstanceSpec): Promise<Instance>
-  /** Turns a source archive (tar.gz) into a folder that `start` can run. */
+  /** Turns a source archive (tar.gz) into a folder that `start` can run; throws BuildFailed when the source is at fault. */
   build(request: BuildRequest): Promise<BuildResult>
   /** Stops every instance and everything the engine itself started. */
   close(): Promise<void>
@@ -58,6 +58,15 @@ export type Exit = { readonly code: number | undefined; readonly signal: string 
 
 /** Why an instance could not start or become ready; `reason` is Code Engine's word for it (`container_failed_exit_code_1`, …). */
 export class InstanceFailed extends Error {
+  readonly reason: string
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+/** Why a source could not be turned into an image; `reason` is Code Engine's word for a build run (`failed`, `timeout`, …), the message tells what to do. */
+export class BuildFailed extends Error {
   readonly reason: string
   constructor(reason: string, message: string, options?: ErrorOptions) {
     super(message, options)
