@@ -24,7 +24,7 @@ function wire(script: readonly Scripted[]) {
   })
   let forgotten = 0
   const auth = { token: fixedToken(new Secret('t0ken')).token, forget: () => void forgotten++ }
-  return { world, seen, forgotten: () => forgotten, options: { world, url: 'http://service/base/', auth } }
+  return { world, seen, forgotten: () => forgotten, options: { world, url: 'http://service/base/', auth, timeoutMs: 9_999.5 } }
 }
 
 async function run(script: readonly Scripted[], request: Call) {
@@ -71,6 +71,7 @@ test('call() writes the URL, the token, the tag and the media type', async () =>
     ifMatch: '9',
   })
   assert.equal(seen[0]?.url, 'http://service/base/a/b%2Fc?limit=5&groups=x%2Cy')
+  assert.ok(Number.isInteger(seen[0]?.timeoutMs), 'AbortSignal.timeout refuses fractions')
   assert.deepEqual(seen[0]?.headers, {
     accept: 'application/json',
     authorization: 'Bearer t0ken',

@@ -76,7 +76,7 @@ export function nextWaitMs(attempt: number, chance: number, retryAfterMs: number
 async function once<T>(options: ClientOptions, request: Call, { what, endsAt }: { what: string; endsAt: number }): Promise<Answer<T> | ApiFailure> {
   const { world } = options
   const token = await options.auth.token()
-  const leftMs = Math.max(1, Math.min(request.timeoutMs ?? options.timeoutMs ?? 10_000, endsAt - world.monotonicMs()))
+  const leftMs = Math.max(1, Math.ceil(Math.min(request.timeoutMs ?? options.timeoutMs ?? 10_000, endsAt - world.monotonicMs())))
   let response: HttpResponse
   try {
     response = await world.http.request({
