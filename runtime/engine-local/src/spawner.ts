@@ -19,7 +19,7 @@ const BACKLOG_BYTES = 4 * 1024 * 1024
 /** How long after its end an instance's last output is awaited. */
 const LAST_OUTPUT_MS = 100
 
-type Running = { readonly process: ChildProcess; allowance: number; refilledAt: number; dropped: number }
+type Running = { readonly process: ChildProcess; allowance: number; refilledAt: number; dropped: number; killed: boolean }
 
 const isSandbox = process.argv[2] === 'sandbox'
 const running = new Map<string, Running>()
@@ -73,7 +73,7 @@ function start(message: Extract<ToHelper, { type: 'start' }>): void {
     for (const directory of message.directories) make(directory)
     for (const file of message.files) write(file)
     const child = spawn(message.file, message.args, { env: message.env, cwd: message.cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    const entry: Running = { process: child, allowance: BURST_LINES, refilledAt: performance.now(), dropped: 0 }
+    const entry: Running = { process: child, allowance: BURST_LINES, refilledAt: performance.now(), dropped: 0, killed: false }
     child.once('error', (error) => {
       if (child.pid === undefined) tell({ type: 'refused', id, message: error.message })
     })
@@ -97,7 +97,8 @@ function ended(id: string, entry: Running, code: number | null, by: string | nul
     clearTimeout(timer)
     if (!running.delete(id)) return
     if (entry.dropped > 0) tell({ type: 'dropped', id, lines: entry.dropped })
-    tell({ type: 'exit', id, code, signal: by })
+    // unshare cannot end by the SIGKILL of its child and answers 1 instead.
+    tell(entry.killed ? { type: 'exit', id, code: null, signal: 'SIGKILL' } : { type: 'exit', id, code, signal: by })
   }
   const timer = setTimeout(report, LAST_OUTPUT_MS)
   entry.process.once('close', report)
@@ -122,13 +123,15 @@ function logLine(id: string, entry: Running, stream: 'stdout' | 'stderr', text: 
  * instance's own tree (a shell, which passes no signal on), whose child is the program.
  */
 function signal(id: string, name: 'SIGTERM' | 'SIGKILL'): void {
-  const pid = running.get(id)?.process.pid
-  if (pid === undefined) return
+  const entry = running.get(id)
+  const pid = entry?.process.pid
+  if (entry === undefined || pid === undefined || entry.process.exitCode !== null) return
   if (!isSandbox) return name === 'SIGKILL' ? killGroup(pid) : send(pid, name)
   const first = childOf(pid)
-  if (first === undefined) return send(pid, 'SIGKILL')
-  const program = name === 'SIGTERM' ? childOf(first) : undefined
-  send(program ?? first, program ? 'SIGTERM' : 'SIGKILL')
+  const program = first !== undefined && name === 'SIGTERM' ? childOf(first) : undefined
+  if (program !== undefined) return send(program, 'SIGTERM')
+  entry.killed = true
+  send(first ?? pid, 'SIGKILL')
 }
 
 function childOf(pid: number): number | undefined {

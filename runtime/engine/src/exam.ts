@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
+import { join } from 'node:path'
+import { after, before, suite, test } from 'node:test'
+import { BuildFailed, type Engine, type Instance, InstanceFailed, type InstanceSpec } from './engine.ts'
+
+export type ExamSetting = {
+  readonly engine: Engine
+  /** A fresh folder on disk for images and mounts. */
+  readonly folder: string
+  /** Makes a tar.gz of these files and returns its path. */
+  readonly archive: (files: Readonly<Record<string, string>>) => Promise<string>
+  /** Where instances find the token and mounts; without it, at the paths they ask for. */
+  readonly without?: { readonly mounts?: string }
+}
+
+/** The program under which the engine is examined. */
+const PROGRAM = `
+const http = require('node:http'), fs = require('node:fs')
+const TOKEN = process.env.CR_TOKEN_FILENAME || '/var/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token'
+const attempt = (work) => { try { return work() } catch (error) { return { error: error.code } } }
+const routes = {
+  '/env': () => ({ ...process.env, cwd: process.cwd() }),
+  '/token': () => attempt(() => fs.readFileSync(TOKEN, 'utf8')),
+  '/tokens': () => { const end = Date.now() + 1500, seen = {}; while (Date.now() < end) { const t = attempt(() => fs.readFileSync(TOKEN, 'utf8')); const k = typeof t === 'string' ? (/^(token-\\d+ )\\1*$/.test(t) && t.length >= 4000 ? 'whole' : 'torn') : t.error; seen[k] = (seen[k] ?? 0) + 1 } return seen },
+  '/read': (q) => attempt(() => fs.readFileSync(q, 'utf8')),
+  '/write': (q) => attempt(() => fs.writeFileSync(q, 'x')),
+  '/list': (q) => attempt(() => fs.readdirSync(q)),
+  '/log': (q) => { process.stdout.write('x'.repeat(Number(q)) + '\\n'); return {} },
+  '/flood': (q) => { process.stdout.write('line\\n'.repeat(Number(q))); return {} },
+  '/hang': () => { process.on('SIGTERM', () => {}); return {} },
+  '/child': () => require('node:child_process').spawn('sleep', ['300']).pid,
+}
+if (process.env.FAIL) { console.error('cannot go on'); process.exit(Number(process.env.FAIL)) }
+process.on('SIGTERM', () => { if (process.listenerCount('SIGTERM') === 1) process.exit(0) })
+http.createServer((request, response) => {
+  const url = new URL(request.url, 'http://x')
+  response.end(JSON.stringify(routes[url.pathname]?.(url.searchParams.get('q')) ?? null))
+}).listen(process.env.PORT)
+`
+
+/** The exam of the Engine contract: every engine passes the same. */
+export function engineExam(name: string, open: () => Promise<ExamSetting & { readonly close: () => Promise<void> }>): void {
+  suite(`engine ${name}`, { concurrency: false }, () => {
+    let setting: Awaited<ReturnType<typeof open>>
+    let image = ''
+    const lines: string[] = []
+    let count = 0
+    before(async () => {
+      setting = await open()
+      image = join(setting.folder, 'image')
+      await setting.engine.build({ archive: await setting.archive({ 'server.js': PROGRAM }), image, timeoutMs: 30_000, log: () => {} })
+    })
+    after(() => setting.close())
+
+    async function run(over: Partial<InstanceSpec>, work: (ask: <T>(path: string) => Promise<T>, instance: Instance) => Promise<void>): Promise<void> {
+      const instance = await setting.engine.start(specOf(over))
+      try {
+        await instance.ready
+        await work((path) => ask(instance, path), instance)
+      } finally {
+        await instance.stop(0)
+      }
+    }
+    const specOf = (over: Partial<InstanceSpec>): InstanceSpec => ({
+      name: `exam-00001-deployment-${++count}`,
+      workload: 'exam',
+      image,
+      commands: [],
+      arguments: [],
+      env: [],
+      mounts: [],
+      token: undefined,
+      hosts: [],
+      trust: '',
+      port: 8080,
+      memoryBytes: 256 * 1024 * 1024,
+      readiness: undefined,
+      log: (line) => void lines.push(line.text),
+      ...over,
+    })
+
+    test('build() gives the same digest for the same source', async () => {
+      const build = async (to: string) =>
+        setting.engine.build({ archive: await setting.archive({ 'server.js': PROGRAM }), image: join(setting.folder, to), timeoutMs: 30_000, log: () => {} })
+      const [one, two] = [await build('one'), await build('two')]
+      assert.match(one.digest, /^sha256:[0-9a-f]{64}$/)
+      assert.equal(one.digest, two.digest)
+    })
+
+    test('build() leaves nothing of a source that it cannot build', async () => {
+      const target = join(setting.folder, 'unbuildable')
+      const archive = await setting.archive({ 'main.py': 'print(1)', 'requirements.txt': '' })
+      await assert.rejects(setting.engine.build({ archive, image: target, timeoutMs: 30_000, log: () => {} }), BuildFailed)
+      assert.equal(existsSync(target), false)
+    })
+
+    test('an instance answers on its address once it is ready', () =>
+      run({}, async (ask, instance) => {
+        assert.notEqual(await ask('/env'), undefined)
+        assert.ok(instance.address.port > 0)
+      }))
+
+    test('the environment is made from empty: user values, then the platform’s', () =>
+      run(
+        {
+          env: [
+            ['GREETING', `it's "here"\n$HOME`],
+            ['PORT', '1'],
+            ['LD_NOTHING', 'x'],
+          ],
+        },
+        async (ask, instance) => {
+          const env = await ask<Record<string, string>>('/env')
+          assert.equal(env['GREETING'], `it's "here"\n$HOME`)
+          assert.equal(env['LD_NOTHING'], 'x')
+          assert.equal(env['PORT'], String(instance.address.port))
+          assert.equal(env['HOSTNAME'], instance.name)
+          assert.equal(env['PWD'], env['cwd'])
+          for (const wanted of ['HOME', 'PATH', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS']) assert.ok(env[wanted], wanted)
+          assert.equal(
+            Object.keys(env).some((key) => key.startsWith('npm_') || key.startsWith('NODE_TEST')),
+            false,
+          )
+        },
+      ))
+
+    test('a program that ends before it answers is a failure with its exit code', async () => {
+      const instance = await setting.engine.start(specOf({ env: [['FAIL', '24']] }))
+      await assert.rejects(
+        instance.ready,
+        (error) => error instanceof InstanceFailed && error.reason === 'container_failed_exit_code_24' && /cannot go on/.test(error.message),
+      )
+      assert.equal((await instance.exited).code, 24)
+    })
+
+    test('an image that is not there is a failure', async () => {
+      await assert.rejects(setting.engine.start(specOf({ image: join(setting.folder, 'nowhere') })), InstanceFailed)
+    })
+
+    test('stop() lets a program that listens to SIGTERM end by itself', async () => {
+      const instance = await setting.engine.start(specOf({}))
+      await instance.ready
+      assert.equal((await instance.stop(10_000)).code, 0)
+    })
+
+    test('stop() kills a program that does not listen', async () => {
+      const instance = await setting.engine.start(specOf({}))
+      await instance.ready
+      await ask(instance, '/hang')
+      const exit = await instance.stop(50)
+      assert.ok(exit.signal === 'SIGKILL' || exit.code === 137, JSON.stringify(exit))
+    })
+
+    test('a line is cut at 32 KiB', () =>
+      run({}, async (ask) => {
+        lines.length = 0
+        await ask('/log?q=100000')
+        await until(() => lines.length > 0)
+        assert.equal(lines[0]?.length, 32_768)
+      }))
+
+    test('a flood of lines is cut off and the dropped ones are counted', () =>
+      run({}, async (ask) => {
+        lines.length = 0
+        await ask('/flood?q=100000')
+        await until(() => lines.length >= 5000)
+        await ask('/flood?q=1')
+        await until(() => lines.some((line) => /\d+ lines were dropped/.test(line)), 5000)
+      }))
+
+    test('an instance without a token has none', () =>
+      run({}, async (ask) => {
+        assert.deepEqual(await ask('/token'), { error: 'ENOENT' })
+      }))
+
+    test('a token that comes later is written where it belongs', () =>
+      run({ token: '' }, async (ask, instance) => {
+        assert.deepEqual(await ask('/token'), { error: 'ENOENT' })
+        await instance.writeToken('late')
+        assert.equal(await ask('/token'), 'late')
+      }))
+
+    test('no reader sees a torn or missing token during 1,000 rewrites', () => {
+      const token = (n: number) => `token-${n} `.repeat(500)
+      return run({ token: token(0) }, async (ask, instance) => {
+        const reading = ask<Record<string, number>>('/tokens')
+        for (let n = 1; n <= 1000; n++) await instance.writeToken(token(n))
+        const seen = await reading
+        assert.deepEqual(Object.keys(seen), ['whole'])
+      })
+    })
+
+    test('mounts stand at their paths, read-only, and follow a swapped link', async (context) => {
+      if (setting.without?.mounts) return context.skip(setting.without.mounts)
+      const directory = join(setting.folder, 'mount')
+      for (const version of ['v1', 'v2']) {
+        mkdirSync(join(directory, version), { recursive: true })
+        writeFileSync(join(directory, version, 'key'), version)
+      }
+      symlinkSync('v1', join(directory, 'data'))
+      symlinkSync('data/key', join(directory, 'key'))
+      const paths = ['/etc/exam-tls/site', '/exam-config', '/app/config', '/tmp/inside', '/mnt', '/var/run/exam']
+      await run({ mounts: paths.map((path) => ({ path, directory })) }, async (ask) => {
+        for (const path of paths) {
+          assert.equal(await ask(`/read?q=${path}/key`), 'v1', path)
+          assert.deepEqual(await ask(`/write?q=${path}/new`), { error: 'EROFS' }, path)
+        }
+        symlinkSync('v2', join(directory, 'next'))
+        renameSync(join(directory, 'next'), join(directory, 'data'))
+        for (const path of paths) assert.equal(await ask(`/read?q=${path}/key`), 'v2', path)
+      })
+      assert.equal(existsSync('/exam-config') || existsSync('/etc/exam-tls'), false)
+    })
+
+    test('the hosts file names what the spec names', async (context) => {
+      if (setting.without?.mounts) return context.skip(setting.without.mounts)
+      await run({ hosts: [{ address: '127.83.1.2', names: ['iam.cloud.ibm.com'] }] }, async (ask) => {
+        assert.match(await ask('/read?q=/etc/hosts'), /^127\.83\.1\.2\tiam\.cloud\.ibm\.com$/m)
+      })
+    })
+
+    test('close() leaves no instance', async () => {
+      const other = await open()
+      const there = join(other.folder, 'image')
+      await other.engine.build({ archive: await other.archive({ 'server.js': PROGRAM }), image: there, timeoutMs: 30_000, log: () => {} })
+      const instance = await other.engine.start(specOf({ image: there }))
+      await instance.ready
+      await other.close()
+      await instance.exited
+      await assert.rejects(ask(instance, '/env'))
+    })
+  })
+}
+
+function ask<T>(instance: Instance, path: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    get({ host: instance.address.host, port: instance.address.port, path, agent: false }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part
+      })
+      response.on('end', () => resolve(JSON.parse(text) as T))
+    }).on('error', reject)
+  })
+}
+
+async function until(condition: () => boolean, limitMs = 5000): Promise<void> {
+  const end = performance.now() + limitMs
+  while (!condition()) {
+    assert.ok(performance.now() < end, 'it did not happen in time')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
