@@ -20,7 +20,7 @@ function segmentTrick(segment: string): string | undefined {
   if (decoded === undefined) return 'a broken percent-encoding'
   if (decoded === '.' || decoded === '..') return 'a dot segment'
   if (/[\0-\x1f\x7f\\]/.test(decoded)) return 'a control character or backslash'
-  if (/%[0-9a-f]{2}/i.test(decoded)) return 'a double encoding'
+  if (decoded.includes('%')) return 'a double encoding'
   if (!decoded.includes('/')) return undefined
   return decoded.startsWith('crn:') && !/\/\.{0,2}(\/|$)/.test(decoded) ? undefined : 'an encoded slash'
 }

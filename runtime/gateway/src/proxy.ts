@@ -32,7 +32,7 @@ export async function toWorkload(passage: Passage, workload: string, routes: Rou
     const ending = await send(passage, { dispatcher: deps.upstreams.instance(lease.address), target: passage.passed.target, patience, deps })
     lease.release(ending.kind === 'unsent' || ending.kind === 'unanswered' ? 'unreachable' : 'done')
     if (tries === 1 && mayTryAgain(ending, passage.passed)) continue
-    return conclude(ending, passage, patience, deps)
+    return conclude(ending, passage, patience, { world: deps.world, who: 'The app' })
   }
 }
 
@@ -43,7 +43,7 @@ export async function toCore(passage: Passage, target: string, deps: ProxyDeps):
   const until = world.monotonicMs() + limits.coreWaitMs
   for (;;) {
     const ending = await send(passage, { dispatcher: upstreams.core, target, patience, deps })
-    if (!mayTryAgain(ending, passage.passed)) return conclude(ending, passage, patience, deps)
+    if (!mayTryAgain(ending, passage.passed)) return conclude(ending, passage, patience, { world, who: 'The API' })
     if (world.monotonicMs() >= until) return sendAnswer(passage.response, CORE_AWAY, world)
     await world.sleep(50)
   }
@@ -138,12 +138,12 @@ function mayTryAgain(ending: Ending, passed: Passed): boolean {
   return ending.kind === 'unsent' || (ending.kind === 'unanswered' && SAFE.has(passed.method) && passed.body === undefined)
 }
 
-function conclude(ending: Ending, passage: Passage, patience: Patience, { world }: ProxyDeps): void {
+function conclude(ending: Ending, passage: Passage, patience: Patience, { world, who }: { readonly world: World; readonly who: string }): void {
   if (ending.kind === 'done' || ending.kind === 'cut') return
   if (ending.kind !== 'aborted') {
     world.log.warn({ host: passage.passed.host.name, ending: ending.kind, error: ending.cause.message }, 'no answer from upstream')
-    const message = ending.kind === 'broken' ? 'The app sent an answer that is not valid HTTP.' : 'The app closed the connection without an answer.'
+    const message = ending.kind === 'broken' ? `${who} sent an answer that is not valid HTTP.` : `${who} closed the connection without an answer.`
     return sendAnswer(passage.response, { status: 502, code: 'bad_gateway', message, close: ending.kind === 'broken' }, world)
   }
-  if (patience.isLate) sendAnswer(passage.response, { status: 504, code: 'gateway_timeout', message: 'The app did not answer in time.' }, world)
+  if (patience.isLate) sendAnswer(passage.response, { status: 504, code: 'gateway_timeout', message: `${who} did not answer in time.` }, world)
 }
