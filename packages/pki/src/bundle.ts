@@ -17,10 +17,10 @@ export interface Placed {
 }
 
 /** A single certificate, as PEM. */
-export const MAX_CERTIFICATE_BYTES = 36_500
+const MAX_CERTIFICATE_BYTES = 36_500
 /** All certificates together, as PEM. */
-export const MAX_CHAIN_BYTES = 95_000
-export const MAX_CERTIFICATES = 10
+const MAX_CHAIN_BYTES = 95_000
+const MAX_CERTIFICATES = 10
 const MAX_KEY_BYTES = 36_500
 
 /** Reads all certificates of a bundle, without duplicates, and every reason why it cannot be read. */

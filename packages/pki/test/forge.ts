@@ -15,6 +15,8 @@ export interface Forgery {
   readonly extensions?: readonly Buffer[]
   readonly spki?: Uint8Array
   readonly breakSignature?: boolean
+  /** The signature algorithm outside of what is signed, where it shall differ from the one inside. */
+  readonly outerAlgorithm?: string
 }
 
 export interface KeyPair {
@@ -75,7 +77,8 @@ export function createForge(now: Date) {
     const signature = sign(isEdwards ? null : (odd.hash ?? 'sha256'), tbs, signer.privateKey)
     // A flip in the last byte keeps the form of the signature and breaks its value.
     if (odd.breakSignature) signature[signature.length - 1] = (signature.at(-1) ?? 0) ^ 1
-    const der = writeDer(TAG.sequence, tbs, algorithm, writeDer(TAG.bitString, Buffer.from([0]), signature))
+    const outer = odd.outerAlgorithm === undefined ? algorithm : writeDer(TAG.sequence, oid(odd.outerAlgorithm))
+    const der = writeDer(TAG.sequence, tbs, outer, writeDer(TAG.bitString, Buffer.from([0]), signature))
     const privateKey = key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     return { name: odd.subject ?? name, key, der, pem: writePem('CERTIFICATE', der), privateKey }
   }
@@ -145,8 +148,16 @@ export function keyUsage(bits: number): Buffer {
 }
 
 export function permittedDns(...names: readonly string[]): Buffer {
+  return nameConstraints(0xa0, names)
+}
+
+export function excludedDns(...names: readonly string[]): Buffer {
+  return nameConstraints(0xa1, names)
+}
+
+function nameConstraints(tag: number, names: readonly string[]): Buffer {
   const subtrees = names.map((name) => writeDer(TAG.sequence, writeDer(0x82, Buffer.from(name))))
-  return extension('2.5.29.30', writeDer(TAG.sequence, writeDer(0xa0, ...subtrees)), { critical: true })
+  return extension('2.5.29.30', writeDer(TAG.sequence, writeDer(tag, ...subtrees)), { critical: true })
 }
 
 /** The subject and authority key identifiers of a certificate for `own`, issued with `issuer`. */

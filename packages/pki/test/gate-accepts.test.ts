@@ -85,10 +85,22 @@ accepts(
 
 const newKey = ecKey()
 const identified = (own: typeof newKey, issuer: typeof newKey) => [basicConstraints(true), ...keyIdentifiers(own, issuer)]
+const predecessor = forge.root('Roller', { extensions: identified(ecKey(), ecKey()) })
 const before = forge.authority('Roller', root, { extensions: identified(newKey, root.key) })
 const after = forge.authority('Roller', root, { key: newKey, extensions: identified(newKey, root.key) })
 const rolled = forge.leaf(HOST, after, { extensions: [altNames(HOST), ...keyIdentifiers(ecKey(), newKey)] })
 accepts('issuer key rollover with the same name', () => ask(rolled, { chain: before.pem + after.pem }), { serves: () => rolled.pem + after.pem })
+accepts("an issuer's predecessor, where the issuer itself is not in the bundle", () => {
+  const below = forge.authority('Below', after, { extensions: identified(ecKey(), newKey) })
+  return ask(forge.leaf(HOST, below), { chain: below.pem + predecessor.pem })
+})
+accepts('an authority that carries its name on to a new key, which counts for no path length', () => {
+  const short = forge.authority('Short', root, { extensions: [basicConstraints(true, 0)] })
+  const next = forge.authority('Short', short)
+  return ask(forge.leaf(HOST, next), { chain: next.pem + short.pem })
+})
+accepts('an issuer that is named in other letter case', () => ask(leaf({ issuer: 'AUTHORITY' })))
+accepts('the second of two trusted roots of one name', () => ask(good, { trust: { roots: root.pem + forge.root('Root').pem } }), usual)
 accepts('names that the constraints permit', () => {
   const narrow = forge.authority('Narrow', root, { extensions: [basicConstraints(true), permittedDns('example.com')] })
   return ask(forge.leaf(HOST, narrow), { chain: narrow.pem })
