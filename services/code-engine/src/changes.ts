@@ -1,0 +1,94 @@
+import { unusedMounts } from './apps/refresh.ts'
+import { toHosts } from './apps/workload.ts'
+import type { Changes } from './edge.ts'
+import { dropUnused, settleComponent } from './served.ts'
+import type { AppRow, Change, Component, ProjectRow } from './service.ts'
+
+type Owned = { readonly project: ProjectRow; readonly app: AppRow }
+
+/** Mappings that were there before the app they name. */
+export async function mappingsOfComponent(change: Change, { project, app }: Owned): Promise<Changes> {
+  return await settleComponent(change, project, app.name)
+}
+
+/** An app goes, and with it its revisions and custom domain mappings; secrets and config maps stay. */
+export async function appGone(change: Change, { project, app }: Owned): Promise<Changes> {
+  const { db, tx, deps } = change
+  const mappings = await db.selectFrom('ce_domain_mappings').selectAll().where('project_id', '=', project.id).where('component', '=', app.name).execute()
+  const references = await db.selectFrom('ce_references').selectAll().where('app_id', '=', app.id).execute()
+  await db.deleteFrom('ce_domain_mappings').where('project_id', '=', project.id).where('component', '=', app.name).execute()
+  await db.deleteFrom('ce_references').where('app_id', '=', app.id).execute()
+  await db.deleteFrom('ce_revisions').where('app_id', '=', app.id).execute()
+  await db.deleteFrom('ce_apps').where('id', '=', app.id).execute()
+  await deps.platform.componentDeleted?.(tx, componentOf(project, app))
+  const dropped = references.map(({ kind, name, used_by }) => ({ kind, name, usedBy: used_by }))
+  return {
+    upserts: [],
+    deletes: [
+      ...ownPlaces(change, { project, app }),
+      ...mappings.filter(({ claimed }) => claimed === 1).map(({ name }) => ({ kind: 'host' as const, key: name })),
+      ...(await unusedMounts(change, project, dropped)),
+      ...(await dropUnused(
+        change,
+        mappings.map(({ certificate }) => certificate),
+      )),
+    ],
+  }
+}
+
+/** A project was soft-deleted: nothing of it runs or is served, its hosts are free, its rows stay. */
+export async function projectGone(change: Change, project: ProjectRow): Promise<Changes> {
+  const { db, tx, deps } = change
+  const apps = await db.selectFrom('ce_apps').selectAll().where('project_id', '=', project.id).execute()
+  const mappings = await db.selectFrom('ce_domain_mappings').select('name').where('project_id', '=', project.id).where('claimed', '=', 1).execute()
+  const served = await db.selectFrom('ce_served').select('certificate').where('project_id', '=', project.id).execute()
+  await db.updateTable('ce_domain_mappings').set({ claimed: 0 }).where('project_id', '=', project.id).execute()
+  for (const app of apps) await deps.platform.componentDeleted?.(tx, componentOf(project, app))
+  const references = await db.selectFrom('ce_references').selectAll().where('project_id', '=', project.id).execute()
+  await db.deleteFrom('ce_references').where('project_id', '=', project.id).execute()
+  const dropped = references.map(({ kind, name, used_by }) => ({ kind, name, usedBy: used_by }))
+  return {
+    upserts: [],
+    deletes: [
+      ...apps.flatMap((app) => ownPlaces(change, { project, app })),
+      ...mappings.map(({ name }) => ({ kind: 'host' as const, key: name })),
+      ...served.map(({ certificate }) => ({ kind: 'certificate' as const, key: certificate })),
+      ...(await unusedMounts(change, project, dropped)),
+    ],
+  }
+}
+
+/** Everything of a project that was soft-deleted long enough ago. */
+export async function purgeProject({ db }: Pick<Change, 'db'>, projectId: string): Promise<void> {
+  const tables = [
+    'ce_apps',
+    'ce_revisions',
+    'ce_references',
+    'ce_secrets',
+    'ce_config_maps',
+    'ce_domain_mappings',
+    'ce_served',
+    'ce_builds',
+    'ce_build_runs',
+    'ce_images',
+  ] as const
+  for (const table of tables) await db.deleteFrom(table).where('project_id', '=', projectId).execute()
+  await db.deleteFrom('ce_projects').where('id', '=', projectId).execute()
+}
+
+export function componentOf(project: ProjectRow, app: Pick<AppRow, 'name'>): Component {
+  return {
+    account: project.account,
+    projectCrn: project.crn,
+    projectId: project.id,
+    projectName: project.name,
+    region: project.region,
+    componentType: 'application',
+    componentName: app.name,
+  }
+}
+
+function ownPlaces({ deps }: Change, { project, app }: Owned): { kind: 'workload' | 'host'; key: string }[] {
+  const hosts = toHosts({ project, app }, { deps, certificate: '' }).map(({ key }) => ({ kind: 'host' as const, key }))
+  return [...hosts, { kind: 'workload', key: app.id }]
+}

@@ -1,0 +1,57 @@
+import type { Resource, Service } from '@everleaf/http'
+import type { JobHandler } from '@everleaf/jobs'
+import type { EdgeEvent, Item } from '@everleaf/link'
+import type { Store, Vault } from '@everleaf/store'
+import type { World } from '@everleaf/world'
+import { findProjectById } from './apps/rows.ts'
+import { componentOf } from './changes.ts'
+import { dialect } from './dialect.ts'
+import { onEdgeEvent } from './edge-events.ts'
+import { allItems } from './items.ts'
+import { createJobs } from './jobs.ts'
+import { routes, routesV1 } from './routes.ts'
+import type { Component, Deps, Platform, Settings, Tables } from './service.ts'
+
+export { CODES } from './errors.ts'
+export { migrations } from './migrations/index.ts'
+export type { Quotas } from './quotas.ts'
+export type { Component, NewInstance, Platform, Settings } from './service.ts'
+
+export type CodeEngine = {
+  /** Code Engine v2, at /codeengine/v2. */
+  readonly service: Service
+  /** v1, whose two operations answer 501. */
+  readonly serviceV1: Service
+  readonly jobs: Record<string, JobHandler>
+  /** Everything the edge must know of this service, for a snapshot. */
+  items(): Promise<Item[]>
+  /** What the edge tells; safe to be told twice. */
+  onEdgeEvent(event: EdgeEvent): Promise<void>
+  /** The app behind a workload id, for compute resource tokens; undefined when it is gone or its project is not active. */
+  componentOf(workload: string): Promise<Component | undefined>
+}
+
+const MAX_BYTES = 4 * 1024 * 1024
+
+/** Code Engine over a store, a vault, and what the platform fills in. */
+export function createCodeEngine(options: { world: World; store: Store; vault: Vault; deps: Platform; settings: Settings }): CodeEngine {
+  const { world, store, vault, settings } = options
+  const deps: Deps = { world, store, vault, settings, platform: options.deps }
+  const resource = ({ project_id }: Readonly<Record<string, string>>): Resource => ({
+    service: 'codeengine',
+    ...(project_id === undefined ? {} : { instance: project_id }),
+  })
+  return {
+    service: { prefix: '/codeengine/v2', routes, dialect, deps, resource, maxBytes: MAX_BYTES },
+    serviceV1: { prefix: '/codeengine/v1', routes: routesV1, dialect, deps, resource },
+    jobs: createJobs(deps),
+    items: async () => await allItems(deps),
+    onEdgeEvent: async (event) => await onEdgeEvent(deps, event),
+    async componentOf(workload) {
+      const db = store.tables<Tables>()
+      const app = await db.selectFrom('ce_apps').select(['name', 'project_id']).where('id', '=', workload).executeTakeFirst()
+      const project = app && (await findProjectById(db, app.project_id))
+      return app === undefined || project?.status !== 'active' ? undefined : componentOf(project, app)
+    },
+  }
+}

@@ -1,0 +1,4 @@
+import type { Migration } from '@everleaf/store'
+import { codeEngine } from './0001-code-engine.ts'
+
+export const migrations: Readonly<Record<string, Migration>> = { 'code-engine/0001-code-engine': codeEngine }
