@@ -1,0 +1,67 @@
+import type { Guard, Service } from '@everleaf/http'
+import type { Store, Tx, Vault } from '@everleaf/store'
+import type { World } from '@everleaf/world'
+import type { Issued } from './access-tokens.ts'
+import { bootstrap, createAccount } from './accounts.ts'
+import { type Component, type ComputeSubject, issueComputeToken, refuseTokensOf } from './compute-tokens.ts'
+import { identityDialect, policyDialect, tokenDialect } from './dialect.ts'
+import { explain, type Question } from './explain.ts'
+import { createGuard, type ServiceCall } from './guard.ts'
+import { openKeyRing } from './key-ring.ts'
+import { createLimiter } from './limiter.ts'
+import { createPolicyBook } from './policies/book.ts'
+import { dropAuthorizationsOf } from './policies/rows.ts'
+import { createRevision } from './revision.ts'
+import { identityRoutes, policyV1Routes, policyV2Routes, tokenRoutes } from './routes.ts'
+import type { Deps, IamDeps, Settings } from './service.ts'
+import { audienceOf } from './token.ts'
+
+export type { Issued } from './access-tokens.ts'
+export type { MadeAccount } from './accounts.ts'
+export type { Component, ComputeSubject } from './compute-tokens.ts'
+export type { Explanation, Question } from './explain.ts'
+export type { InstanceOf, KnownInstance, ServiceCall } from './guard.ts'
+export { migrations } from './migrations/index.ts'
+export { type Role, type ServiceRoles, services as roleTables } from './roles/index.ts'
+export type { IamDeps, Settings } from './service.ts'
+
+export type Iam = Awaited<ReturnType<typeof createIam>>
+
+/** IAM: the token endpoint, identities, policies, and the guard that every service stands behind. Makes its signing keys at the very first start. */
+export async function createIam(options: { world: World; store: Store; vault: Vault; deps: IamDeps; settings: Settings }) {
+  const { world, store, vault, settings } = options
+  const ring = await openKeyRing({ store, vault, world })
+  const revision = createRevision()
+  const policiesOf = createPolicyBook(store, revision)
+  const deps: Deps = { settings, ring, vault, revision, limiter: createLimiter(world) }
+  const { instanceOf } = options.deps
+  const { authorizesService, ...guard } = createGuard({ store, world, ring, issuer: settings.issuer, revision, policiesOf, instanceOf })
+  const context = { store, world, deps, outside: options.deps }
+  return {
+    guard: guard satisfies Guard,
+    services: servicesOver(deps),
+    bootstrap: () => bootstrap(context),
+    createAccount: (account: { name: string; email: string }) => createAccount(context, account),
+    computeResourceToken: (subject: ComputeSubject): Issued => issueComputeToken({ ring, world, audience: audienceOf(settings.issuer) }, subject),
+    componentDeleted: (tx: Tx, component: Component & { at: Date }): Promise<void> => refuseTokensOf(tx, component),
+    authorizesService: (call: ServiceCall): Promise<boolean> => authorizesService(call),
+    /** Removes the authorizations that name an instance which is no more. */
+    async instanceDeleted(tx: Tx, guid: string): Promise<void> {
+      await dropAuthorizationsOf(tx, guid)
+      revision.move(tx)
+    },
+    explain: (question: Question) => explain({ store, world, deps, policiesOf, instanceOf }, question),
+    rotateSigningKeys: () => ring.rotate(),
+  }
+}
+
+function servicesOver(deps: Deps): readonly Service[] {
+  const identity = () => ({ service: 'iam-identity' })
+  const access = () => ({ service: 'iam-access-management' })
+  return [
+    { prefix: '/iam/identity', routes: tokenRoutes, dialect: tokenDialect, deps, resource: identity },
+    { prefix: '/iam/v1', routes: identityRoutes, dialect: identityDialect, deps, resource: identity },
+    { prefix: '/iam/v1/policies', routes: policyV1Routes, dialect: policyDialect, deps, resource: access },
+    { prefix: '/iam/v2', routes: policyV2Routes, dialect: policyDialect, deps, resource: access },
+  ]
+}

@@ -1,0 +1,32 @@
+import { instanceRoles } from './platform.ts'
+import { ownRole, prefixed, type ServiceRoles, serviceRole } from './role.ts'
+
+const SERVICE = 'codeengine'
+const actions = (...names: readonly string[]) => prefixed(SERVICE, names)
+
+const READ = actions('tenant.read', 'tenant.entities.read')
+const WRITE = actions('tenant.entities.create', 'tenant.entities.update', 'tenant.entities.delete')
+const MANAGE = actions('tenant.update')
+
+/** Code Engine knows no right finer than a project's entities; a project is an instance, its GUID the policy's serviceInstance. */
+export const codeengine: ServiceRoles = {
+  service: SERVICE,
+  type: 'service',
+  service_roles: [
+    serviceRole('Reader', READ),
+    serviceRole('Writer', [...READ, ...WRITE]),
+    serviceRole('Manager', [...READ, ...WRITE, ...MANAGE]),
+    ownRole(SERVICE, 'ComputeEnvironmentAdministrator', {
+      display: 'Compute Environment Administrator',
+      description: 'As a compute environment administrator, you can manage the compute environment of projects.',
+      actions: actions('tenant.read', 'tenant.update'),
+    }),
+  ],
+  system_roles: instanceRoles({
+    Viewer: actions('project.read', 'project.list'),
+    Operator: actions('project.read', 'project.list'),
+    Editor: actions('project.read', 'project.list', 'project.create', 'project.update', 'project.delete'),
+    Administrator: actions('project.read', 'project.list', 'project.create', 'project.update', 'project.delete'),
+  }),
+  sources: { 'event-notifications': ['Viewer', 'Writer'] },
+}
