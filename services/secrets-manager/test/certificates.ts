@@ -2,8 +2,20 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createAuthority, issueLeaf } from '@everleaf/pki/issue'
 
 export type Pair = { certificate: string; private_key: string }
+
+// The day on which the test world stands.
+const NOW = new Date('2026-11-22T12:00:00Z')
+const DAY_MS = 86_400_000
+
+/** A certificate of an authority of its own, as a client sends it. */
+export async function issue({ names = ['shop.example.com'], days = 90 }: { names?: string[]; days?: number } = {}): Promise<Pair & { intermediate: string }> {
+  const authority = await createAuthority({ name: 'Test authority', now: NOW, lifeMs: 400 * DAY_MS })
+  const leaf = await issueLeaf({ authority, names, now: NOW, lifeMs: days * DAY_MS })
+  return { certificate: leaf.certificate, private_key: leaf.privateKey, intermediate: authority.certificate }
+}
 
 /** Whether this machine has openssl; tests that need it say so where it is missing. */
 export const NO_OPENSSL = hasOpenssl() ? false : 'openssl is not installed on this machine'

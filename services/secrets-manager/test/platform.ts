@@ -1,5 +1,5 @@
 import { createServer, type Guard, type Identity, mountService } from '@everleaf/http'
-import { createRunner, migrations as jobMigrations } from '@everleaf/jobs'
+import { createRunner, type JobTables, migrations as jobMigrations } from '@everleaf/jobs'
 import { openStore, openVault } from '@everleaf/store'
 import type { Log } from '@everleaf/world'
 import { testWorld } from '@everleaf/world/test'
@@ -34,6 +34,7 @@ export async function startSecretsManager(options: Options = {}) {
   const store = await openStore({ file: options.file ?? ':memory:', world, migrations: { ...jobMigrations, ...migrations } })
   const vault = await openVault({ store, world, rootKey: Buffer.alloc(32, 7) })
   const published: Published[] = []
+  let told = 0
   const sources: (Partial<Source> & { change: 'registered' | 'unregistered' })[] = []
   const deps: Neighbours = {
     instanceOf: async (guid) => {
@@ -60,6 +61,10 @@ export async function startSecretsManager(options: Options = {}) {
   for (const service of [secretsManager.service, secretsManager.control]) mountService(app, service, { world, store, guard })
   await app.ready()
   const runner = createRunner({ store, world, handlers: secretsManager.jobs, owner: 'test', alone: true })
+  const hasDueJobs = async () => {
+    const jobs = await store.tables<JobTables>().selectFrom('jobs').select(['state', 'run_at']).where('state', '!=', 'dead').execute()
+    return jobs.some((job) => job.state === 'running' || job.run_at <= world.now().getTime())
+  }
   const call = async (method: string, path: string, body?: unknown, token = 'owner') => {
     const reply = await app.inject({
       method: method as 'GET',
@@ -81,11 +86,16 @@ export async function startSecretsManager(options: Options = {}) {
     sources,
     runner,
     forgetInstance: secretsManager.forgetInstance,
-    /** Runs what is due until nothing is; gives the notifications that went out meanwhile. */
+    /** Runs what is due until nothing is; gives the notifications that went out since the last time. */
     async settle(): Promise<Notification[]> {
-      const before = published.length
-      while ((await runner.runOnce()) > 0);
-      return published.slice(before).map((request) => request.event)
+      while (await hasDueJobs()) {
+        await runner.runOnce()
+        // The runner goes on by itself after each job; let it.
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      const fresh = published.slice(told)
+      told = published.length
+      return fresh.map((request) => request.event)
     },
     register: () => call('POST', '/notifications/registration', { event_notifications_instance_crn: EN_CRN, event_notifications_source_name: 'sm' }),
     async stop() {
