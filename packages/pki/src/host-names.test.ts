@@ -22,6 +22,7 @@ for (const [pattern, host, covered] of [
   ['*.xn--bcher-kva.example', 'www.Bücher.example', true],
   ['127.0.0.1', '127.0.0.2', false],
   ['', '', false],
+  ['*.bücher.example', 'www.bücher.example', false],
 ] as const)
   test(`covers() says ${covered} for ${pattern} and the host ${host}`, () => assert.equal(covers(names(pattern), host), covered))
 

@@ -15,10 +15,9 @@ export function covers(names: { readonly dnsNames: readonly string[]; readonly i
 
 /** A host name in lower case, in A-labels, without a final dot; empty where it is no host name. */
 function normalHost(host: string): string {
-  const bare = host.replace(/\.$/, '')
-  // A host bound as a wildcard is covered only by the same wildcard; domainToASCII would refuse the star.
-  if (bare.startsWith('*.')) return `*.${domainToASCII(bare.slice(2))}`
-  return domainToASCII(bare)
+  const bare = host.replace(/\.$/, '').toLowerCase()
+  // Most hosts are plain already; a host bound as a wildcard is covered only by the same wildcard.
+  return /^(?:\*\.)?[a-z0-9_.-]*$/.test(bare) ? bare : domainToASCII(bare)
 }
 
 function matches(pattern: string, host: string): boolean {

@@ -61,7 +61,9 @@ function readRelativeName(set: Element) {
 
 // RFC 5280 §7.1: names compare without case and with inner white space as one space, whatever the string type.
 function comparable(value: string): string {
-  return value.normalize('NFKC').toLowerCase().replaceAll(/\s+/g, ' ').trim()
+  // Loading Unicode's tables takes milliseconds of a cold start, and plain ASCII does not need them.
+  const normal = /^[ -~]*$/.test(value) ? value : value.normalize('NFKC')
+  return normal.toLowerCase().replaceAll(/\s+/g, ' ').trim()
 }
 
 function escapeValue(value: string): string {
