@@ -59,6 +59,7 @@ export class Slot {
 
   /** Takes no new request from now on, and stops once the last one is done or `limitMs` is over. */
   drain(limitMs: number): void {
+    if (this.state === 'draining') return
     if (this.state !== 'ready') return this.stop()
     if (this.inFlight === 0) return this.stop()
     this.state = 'draining'

@@ -1,0 +1,370 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type TestWorld, testWorld } from '@everleaf/world/test'
+import { type Engine, type Exit, type Instance, InstanceFailed, type InstanceSpec } from './engine.ts'
+import { createPool, type PoolOptions } from './pool.ts'
+import { NoInstance, type PoolEvent, type Revision, type Workload } from './workload.ts'
+
+/** An engine in memory, whose instances do what the test says: the far side of the contract. */
+class MemoryEngine implements Engine {
+  readonly name = 'memory'
+  readonly running: MemoryInstance[] = []
+  readonly started: InstanceSpec[] = []
+  /** What new instances do: get ready by themselves, wait for the test, or end with this exit code. */
+  behaviour: 'ready' | 'wait' | number = 'ready'
+  readonly #world: TestWorld
+  constructor(world: TestWorld) {
+    this.#world = world
+  }
+  findings = () => []
+  build = () => Promise.reject(new Error('not here'))
+  close = async () => {}
+  async start(spec: InstanceSpec): Promise<Instance> {
+    this.started.push(spec)
+    const instance = new MemoryInstance(spec, this.#world.now().getTime())
+    this.running.push(instance)
+    void instance.exited.then(() => this.running.splice(this.running.indexOf(instance), 1))
+    if (this.behaviour === 'ready') instance.becomeReady()
+    if (typeof this.behaviour === 'number') instance.end(this.behaviour)
+    return instance
+  }
+}
+
+class MemoryInstance implements Instance {
+  readonly name: string
+  readonly address = { host: '127.0.0.1', port: 1 }
+  readonly #ready = Promise.withResolvers<void>()
+  readonly #exited = Promise.withResolvers<Exit>()
+  readonly ready = this.#ready.promise
+  readonly exited = this.#exited.promise
+  readonly tokens: string[] = []
+  graceMs: number | undefined
+  readonly startedAt: number
+  constructor(spec: InstanceSpec, startedAt: number) {
+    this.name = spec.name
+    this.startedAt = startedAt
+    this.ready.catch(() => {})
+  }
+  becomeReady(): void {
+    this.#ready.resolve()
+  }
+  end(code: number): void {
+    this.#ready.reject(new InstanceFailed(`container_failed_exit_code_${code}`, 'ended'))
+    this.#exited.resolve({ code, signal: undefined, at: this.startedAt })
+  }
+  async writeToken(token: string): Promise<void> {
+    this.tokens.push(token)
+  }
+  stop(graceMs: number): Promise<Exit> {
+    this.graceMs = graceMs
+    this.end(0)
+    return this.exited
+  }
+}
+
+const forever = new AbortController().signal
+
+function setUp(options: Partial<PoolOptions> = {}) {
+  const world = testWorld()
+  const engine = new MemoryEngine(world)
+  const events: PoolEvent[] = []
+  const specFor = async ({ workload, revision, instance }: { workload: string; revision: string; instance: string }): Promise<InstanceSpec> => ({
+    name: instance,
+    workload,
+    image: `/images/${revision}`,
+    commands: [],
+    arguments: [],
+    env: [],
+    mounts: [],
+    token: undefined,
+    hosts: [],
+    trust: '',
+    port: 8080,
+    memoryBytes: 0,
+    readiness: undefined,
+    log: () => {},
+  })
+  const pool = createPool({
+    world,
+    engine,
+    specFor,
+    onEvent: (event) => events.push(event),
+    settings: { stableWindowMs: 6000, graceMs: 1000, readyTimeoutMs: 10_000 },
+    ...options,
+  })
+  const told = () => events.map((event) => (event.type === 'revision' ? `${event.revision} ${event.state} ${event.reason}` : `${event.type} ${event.revision}`))
+  return { world, engine, pool, told, settle: () => world.advance(0).then(() => world.advance(0)) }
+}
+
+function revision(name: string, over: { proven?: boolean; image?: string | undefined; token?: boolean } & Partial<Revision['scale']> = {}): Revision {
+  const { proven = true, token = false, ...scale } = over
+  return {
+    name,
+    image: 'image' in over ? over.image : 'i',
+    token,
+    proven,
+    scale: {
+      minInstances: 0,
+      maxInstances: 10,
+      initialInstances: 1,
+      concurrency: 100,
+      concurrencyTarget: 100,
+      downDelayMs: 0,
+      requestTimeoutMs: 5000,
+      ...scale,
+    },
+  }
+}
+
+const app = (...revisions: Revision[]): Workload => ({ id: 'app', revisions, restartedAt: 0 })
+
+test('a proven revision starts nothing until a request comes', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1')))
+  await settle()
+  assert.equal(engine.started.length, 0)
+})
+
+test('two hundred requests at zero share one start', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1', { concurrency: 1000 })))
+  const leases = Promise.all(Array.from({ length: 200 }, () => pool.acquire('app', forever)))
+  await settle()
+  assert.equal(new Set((await leases).map((lease) => lease.instance)).size, 1)
+  assert.equal(engine.started.length, 1)
+})
+
+test('parked requests beyond one instance’s concurrency start more, up to the maximum', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1', { concurrency: 2, concurrencyTarget: 2, maxInstances: 3 })))
+  const granted: string[] = []
+  const leases = Array.from({ length: 8 }, () => pool.acquire('app', forever).then((lease) => (granted.push(lease.instance), lease)))
+  await settle()
+  assert.equal(engine.started.length, 3)
+  assert.equal(granted.length, 6)
+  ;(await leases[0])?.release()
+  await settle()
+  assert.equal(granted.length, 7)
+})
+
+test('warm() starts one instance and the next request finds it', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1')))
+  pool.warm('app')
+  pool.warm('app')
+  await settle()
+  assert.equal((await pool.acquire('app', forever)).instance, engine.started[0]?.name)
+  assert.equal(engine.started.length, 1)
+})
+
+test('a request waits up to its limit and is then refused', async () => {
+  const { pool, engine, world } = setUp()
+  engine.behaviour = 'wait'
+  pool.apply(app(revision('r1')))
+  const refused = assert.rejects(pool.acquire('app', forever), (error) => error instanceof NoInstance && error.reason === 'timeout')
+  await world.advance(5000)
+  await refused
+})
+
+test('a request that is given up is no longer waited for', async () => {
+  const { pool, engine, settle } = setUp()
+  engine.behaviour = 'wait'
+  pool.apply(app(revision('r1')))
+  const client = new AbortController()
+  const refused = assert.rejects(pool.acquire('app', client.signal), { message: 'gone' })
+  client.abort(new Error('gone'))
+  await refused
+  await settle()
+})
+
+test('an unknown workload is refused at once', async () => {
+  const { pool } = setUp()
+  await assert.rejects(pool.acquire('nobody', forever), (error) => error instanceof NoInstance && error.reason === 'unknown')
+})
+
+test('it scales to zero once a stable window was empty, and then nothing ticks', async () => {
+  const { pool, engine, world } = setUp()
+  pool.apply(app(revision('r1')))
+  ;(await Promise.all([pool.acquire('app', forever), world.advance(0)]))[0].release()
+  await world.advance(5000)
+  assert.equal(engine.running.length, 1)
+  const [instance] = engine.running
+  await world.advance(3000)
+  assert.equal(engine.running.length, 0)
+  assert.equal(instance?.graceMs, 1000)
+})
+
+test('an instance with a request in it is not stopped', async () => {
+  const { pool, engine, world } = setUp()
+  pool.apply(app(revision('r1')))
+  const [lease] = await Promise.all([pool.acquire('app', forever), world.advance(0)])
+  await world.advance(60_000)
+  assert.equal(engine.running.length, 1)
+  lease.release()
+  await world.advance(8000)
+  assert.equal(engine.running.length, 0)
+})
+
+test('minimum instances run without a request and stay', async () => {
+  const { pool, engine, world } = setUp()
+  pool.apply(app(revision('r1', { minInstances: 2 })))
+  await world.advance(60_000)
+  assert.equal(engine.running.length, 2)
+})
+
+test('a new revision gets no request before it is ready, and the old one drains', async () => {
+  const { pool, engine, settle, told } = setUp()
+  pool.apply(app(revision('r1')))
+  const [first] = await Promise.all([pool.acquire('app', forever), settle()])
+  engine.behaviour = 'wait'
+  pool.apply(app(revision('r2', { proven: false }), revision('r1')))
+  await settle()
+  const during = await pool.acquire('app', forever)
+  assert.match(during.instance, /^r1-/)
+  engine.running.find((one) => one.name.startsWith('r2-'))?.becomeReady()
+  await settle()
+  assert.match((await pool.acquire('app', forever)).instance, /^r2-/)
+  first.release()
+  assert.equal(engine.running.length, 2)
+  during.release()
+  await settle()
+  assert.deepEqual(
+    engine.running.map((one) => one.name.slice(0, 2)),
+    ['r2'],
+  )
+  assert.deepEqual(
+    told().filter((line) => line.startsWith('r2')),
+    ['r2 starting deploying', 'r2 ready ready'],
+  )
+})
+
+test('when the newest revision fails the older goes on, and the reason is told', async () => {
+  const { pool, engine, world, told } = setUp()
+  pool.apply(app(revision('r1')))
+  engine.behaviour = 24
+  pool.apply(app(revision('r2', { proven: false }), revision('r1')))
+  await world.advance(40_000)
+  assert.ok(told().includes('r2 failed container_failed_exit_code_24'))
+  assert.equal(engine.started.length, 5)
+  engine.behaviour = 'ready'
+  assert.match((await Promise.all([pool.acquire('app', forever), world.advance(0)]))[0].instance, /^r1-/)
+})
+
+test('a crash loop waits 1, 2, 4, … seconds between starts', async () => {
+  const { pool, engine, world } = setUp()
+  engine.behaviour = 1
+  pool.apply(app(revision('r1', { minInstances: 1 })))
+  const starts: number[] = []
+  for (let second = 0; second <= 16; second++) {
+    await world.advance(second === 0 ? 0 : 1000)
+    if (engine.started.length > starts.length) starts.push(second)
+  }
+  assert.deepEqual(starts, [0, 1, 3, 7, 15])
+})
+
+test('an instance that dies in use is replaced for the next request', async () => {
+  const { pool, engine, world, told } = setUp()
+  pool.apply(app(revision('r1')))
+  const [lease] = await Promise.all([pool.acquire('app', forever), world.advance(0)])
+  await world.advance(11_000)
+  engine.running[0]?.end(139)
+  await world.advance(0)
+  lease.release()
+  const [next] = await Promise.all([pool.acquire('app', forever), world.advance(0)])
+  assert.notEqual(next.instance, lease.instance)
+  assert.ok(told().includes('exited r1'))
+})
+
+test('an app of one instance hands over only when the old one has answered all it took', async () => {
+  const { pool, settle } = setUp()
+  pool.apply(app(revision('r1', { maxInstances: 1 })))
+  const [old] = await Promise.all([pool.acquire('app', forever), settle()])
+  pool.apply(app(revision('r2', { proven: false, maxInstances: 1 }), revision('r1', { maxInstances: 1 })))
+  await settle()
+  let granted: string | undefined
+  const next = pool.acquire('app', forever).then((lease) => (granted = lease.instance))
+  await settle()
+  assert.equal(granted, undefined)
+  old.release()
+  await settle()
+  assert.match((await next) ?? '', /^r2-/)
+})
+
+test('a moved restart time replaces instances, new ones first', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1')))
+  const [lease] = await Promise.all([pool.acquire('app', forever), settle()])
+  lease.release()
+  const before = engine.running[0]
+  engine.behaviour = 'wait'
+  pool.apply({ ...app(revision('r1')), restartedAt: 1 })
+  await settle()
+  assert.deepEqual([engine.running.length, engine.running.includes(before as MemoryInstance)], [2, true])
+  engine.running[1]?.becomeReady()
+  await settle()
+  assert.deepEqual([engine.running.length, engine.running.includes(before as MemoryInstance)], [1, false])
+})
+
+test('a revision without an image waits for it', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1', { proven: false, image: undefined })))
+  await settle()
+  assert.equal(engine.started.length, 0)
+  pool.apply(app(revision('r1', { proven: false })))
+  await settle()
+  assert.equal(engine.started.length, 1)
+})
+
+test('a token is renewed between half and four fifths of its life', async () => {
+  const asked: number[] = []
+  const { pool, engine, world } = setUp({
+    tokenFor: async () => {
+      asked.push(clock())
+      const now = clock()
+      return { token: `t${asked.length}`, issuedAt: now, expiresAt: now + 3_600_000 }
+    },
+  })
+  const clock = () => world.now().getTime()
+  pool.apply(app(revision('r1', { token: true, minInstances: 1 })))
+  await world.advance(0)
+  assert.equal(engine.started[0]?.token, 't1')
+  await world.advance(30 * 60_000 - 1)
+  assert.equal(asked.length, 1)
+  await world.advance(18 * 60_000)
+  assert.deepEqual(engine.running[0]?.tokens, ['t2'])
+})
+
+test('without a token to be had the instance starts and gets it later', async () => {
+  let down = true
+  const { pool, engine, world } = setUp({
+    tokenFor: async () => {
+      if (down) throw new Error('core is away')
+      return { token: 'late', issuedAt: 0, expiresAt: Number.MAX_SAFE_INTEGER }
+    },
+  })
+  pool.apply(app(revision('r1', { token: true, minInstances: 1 })))
+  await world.advance(0)
+  assert.equal(engine.started[0]?.token, '')
+  down = false
+  await world.advance(1000)
+  assert.deepEqual(engine.running[0]?.tokens, ['late'])
+})
+
+test('an instance that never answers is stopped and told as such', async () => {
+  const { pool, engine, world, told } = setUp()
+  engine.behaviour = 'wait'
+  pool.apply(app(revision('r1', { proven: false })))
+  await world.advance(10_000)
+  assert.ok(told().includes('r1 failed initial_scale_never_achieved'))
+})
+
+test('remove() refuses parked requests and stops instances', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1', { concurrency: 1, maxInstances: 1 })))
+  await Promise.all([pool.acquire('app', forever), settle()])
+  const parked = assert.rejects(pool.acquire('app', forever), (error) => error instanceof NoInstance && error.reason === 'closed')
+  await pool.remove('app')
+  await parked
+  assert.equal(engine.running.length, 0)
+  assert.deepEqual(pool.instances('app'), [])
+})
