@@ -4,10 +4,10 @@ import { keyFaults } from './key-strength.ts'
 import { type Reason, reason } from './reasons.ts'
 
 /** How far another clock may be behind ours. */
-export const CLOCK_SKEW_MS = 5 * 60_000
+const CLOCK_SKEW_MS = 5 * 60_000
 
 /** What is wrong with any certificate of a chain by itself: its form, its key, and its signature unless it is a root. */
-export function formFaults(certificate: Certificate, { root = false } = {}): Reason[] {
+function formFaults(certificate: Certificate, { root = false } = {}): Reason[] {
   const faults: Reason[] = []
   const serial = certificate.serialBytes
   const negative = (serial[0] ?? 0) >= 0x80

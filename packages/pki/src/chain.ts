@@ -5,7 +5,7 @@ import { sameName } from './names.ts'
 import { type Reason, type ReasonCode, reason } from './reasons.ts'
 
 /** A reason, and the certificate it speaks of. */
-export interface ChainFault {
+interface ChainFault {
   readonly reason: Reason
   readonly certificate: Certificate
 }

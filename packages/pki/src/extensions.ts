@@ -1,7 +1,7 @@
 import { bitString, boolean, children, DerError, type Element, expectTag, oid, readDer, smallInteger, TAG } from './der.ts'
 import { type GeneralName, readGeneralName } from './names.ts'
 
-export interface NameConstraints {
+interface NameConstraints {
   readonly permitted: readonly GeneralName[]
   readonly excluded: readonly GeneralName[]
 }
@@ -34,7 +34,7 @@ const KEY_USAGES = [
   'encipherOnly',
   'decipherOnly',
 ] as const
-export type KeyUsage = (typeof KEY_USAGES)[number]
+type KeyUsage = (typeof KEY_USAGES)[number]
 
 export const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 export const ANY_EXTENDED_KEY_USAGE = '2.5.29.37.0'
