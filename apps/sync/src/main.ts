@@ -32,8 +32,8 @@ function main(): void {
       { port: typeof address === 'object' && address !== null ? address.port : config.port, app: config.app, ms: Math.round(performance.now()) },
       'sync is listening',
     )
-    // The first delivery needs a token: the grant runs while the request is on its way. A failure shows when it is needed.
-    auth.token().catch(() => {})
+    // The first delivery needs a token and the renewals: they are on their way before it is. A failure shows when they are needed.
+    sync.deps.list.load().catch(() => {})
   })
   const end = () => {
     log.info({}, 'stopping: nothing new is taken, what runs is finished')

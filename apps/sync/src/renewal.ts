@@ -79,10 +79,6 @@ async function attempt(job: Job): Promise<Outcome | Again> {
   if (decision.do === 'leave-failed') return { result: 'failed-before', fingerprint, reasons: seen.state?.reasons ?? [] }
   if (decision.do === 'read-again') return { again: decision.why }
   if (decision.do === 'prove') return settle(job, seen, verdict, { tag: seen.target.entity_tag, replaced: isOurs(seen.state, fingerprint), state: seen.state })
-  // The last question before anything is changed: can a TLS server really serve this pair?
-  const proof = await provesPair(verdict.pair.chain, verdict.pair.key)
-  if (!proof.proven) return refuse(job, seen, [`a TLS server cannot serve this pair: ${proof.message}`])
-  world.crashPoint('sync.verified')
   return replace(job, seen, verdict)
 }
 
@@ -105,17 +101,22 @@ async function readAll(job: Job): Promise<Seen | Outcome> {
 }
 
 async function replace(job: Job, seen: Seen, verdict: Accepted): Promise<Outcome | Again> {
-  const { world, codeEngine, state } = job.deps
-  const { target } = seen
+  const { world, codeEngine } = job.deps
   const lastGood = lastGoodOf(seen)
-  if (lastGood !== undefined) await keepLastGood(job, seen, lastGood)
   const replacing = entryOf(job, seen, verdict, { state: 'replacing', ...(lastGood === undefined ? {} : { last_good: lastGood }) })
-  if (!(await state.write(job.renewal.name, seen.state, replacing))) return { again: 'the state of the renewal was changed by somebody else' }
+  const [pair, isOurTurn] = await Promise.all([
+    // The last question before the target is changed: can a TLS server really serve this pair? Asked while the state is written.
+    provesPair(verdict.pair.chain, verdict.pair.key),
+    announce(job, seen, { lastGood, replacing }),
+  ])
+  if (!isOurTurn) return { again: 'the state of the renewal was changed by somebody else' }
+  if (!pair.proven) return refuse(job, { ...seen, state: replacing }, [`a TLS server cannot serve this pair: ${pair.message}`])
+  world.crashPoint('sync.verified')
   let written: CeSecret
   try {
     const sent = codeEngine.replaceSecret(job.project, job.renewal.target, {
       json: asSecret(verdict.pair),
-      ifMatch: job.renewal.overwrite ?? target.entity_tag,
+      ifMatch: job.renewal.overwrite ?? seen.target.entity_tag,
     })
     world.crashPoint('sync.write-sent')
     written = await sent
@@ -128,6 +129,11 @@ async function replace(job: Job, seen: Seen, verdict: Accepted): Promise<Outcome
   }
   job.onReplaced?.()
   return settle(job, seen, verdict, { tag: written.entity_tag, replaced: true, state: replacing })
+}
+
+async function announce(job: Job, seen: Seen, { lastGood, replacing }: { lastGood: string | undefined; replacing: RenewalState }): Promise<boolean> {
+  if (lastGood !== undefined) await keepLastGood(job, seen, lastGood)
+  return job.deps.state.write(job.renewal.name, seen.state, replacing)
 }
 
 type Settling = { readonly tag: string; readonly replaced: boolean; readonly state: RenewalState | undefined }
