@@ -89,12 +89,12 @@ function launch({ directory, program, node, mode }: HelperOptions): ChildProcess
   const prepared = prepareProgram(directory, program)
   const env = { PATH: SYSTEM_PATH }
   const stdio = ['ignore', 'ignore', 'pipe', 'pipe'] as const
-  // The kernel ends the helper with us, even when nobody is left to close the pipe.
-  const withUs = process.platform === 'linux' && ['/usr/bin/setpriv', '/bin/setpriv'].some((path) => existsSync(path)) ? ['setpriv', '--pdeathsig', 'KILL'] : []
   if (mode === 'plain') {
-    const [file = node, ...args] = [...withUs, node, ...SMALL, prepared, 'plain']
-    return spawn(file, args, { env, stdio: [...stdio] })
+    // No signal from the kernel here: the helper sees the pipe close and has to end its instances itself.
+    return spawn(node, [...SMALL, prepared, 'plain'], { env, stdio: [...stdio] })
   }
+  // The kernel ends the helper with us, even when nobody is left to close the pipe.
+  const withUs = ['/usr/bin/setpriv', '/bin/setpriv'].some((path) => existsSync(path)) ? ['setpriv', '--pdeathsig', 'KILL'] : []
   const root = join(directory, 'root')
   const fstab = join(directory, 'fstab')
   mkdirSync(root, { recursive: true, mode: 0o700 })

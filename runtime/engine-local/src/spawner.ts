@@ -4,7 +4,7 @@
  * `argv[2]` is `sandbox` (it is process 1 of its own process tree; `launcher.ts`) or `plain`.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chownSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
 import type { FileSpec, FromHelper, ToHelper } from './protocol.ts'
@@ -135,16 +135,34 @@ function signal(id: string, name: 'SIGTERM' | 'SIGKILL'): void {
 }
 
 function childOf(pid: number): number | undefined {
+  return childrenOf(pid, pid)[0]
+}
+
+function childrenOf(pid: number, task: number): number[] {
   try {
-    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
-    return first ? Number(first) : undefined
+    return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
   } catch {
-    return undefined // it ended meanwhile
+    return [] // it ended meanwhile, or this is not Linux
   }
 }
 
+/** Everything below a plain process, also what left its process group. */
+function descendantsOf(pid: number): number[] {
+  let tasks: string[] = []
+  try {
+    tasks = readdirSync(`/proc/${pid}/task`)
+  } catch {
+    // it ended meanwhile, or this is not Linux
+  }
+  const children = tasks.flatMap((task) => childrenOf(pid, Number(task)))
+  return [...children, ...children.flatMap(descendantsOf)]
+}
+
 function killGroup(pid: number | undefined): void {
-  if (pid !== undefined) send(-pid, 'SIGKILL')
+  if (pid === undefined) return
+  const below = descendantsOf(pid)
+  send(-pid, 'SIGKILL')
+  for (const one of below) send(one, 'SIGKILL')
 }
 
 function send(pid: number, name: NodeJS.Signals): void {
