@@ -41,8 +41,10 @@ export async function toCore(passage: Passage, target: string, deps: ProxyDeps):
   const { world, limits, upstreams } = deps
   using patience = createPatience(passage, limits.requestTimeoutMs, world)
   const until = world.monotonicMs() + limits.coreWaitMs
+  // The part of the path that the caller's host stands for: core leaves it out of the addresses in its answers.
+  const hidden = target.slice(0, target.length - passage.passed.target.length)
   for (;;) {
-    const ending = await send(passage, { dispatcher: upstreams.core, target, patience, deps })
+    const ending = await send(passage, { dispatcher: upstreams.core, target, hidden, patience, deps })
     if (!mayTryAgain(ending, passage.passed)) return conclude(ending, passage, patience, { world, who: 'The API' })
     if (world.monotonicMs() >= until) return sendAnswer(passage.response, CORE_AWAY, world)
     await world.sleep(50)
@@ -114,14 +116,21 @@ function unavailable(message: string, retryAfterSeconds: number): Answer {
   return { status: 503, code: 'service_unavailable', message, headers: ['Retry-After', String(retryAfterSeconds)] }
 }
 
-type Way = { readonly dispatcher: Parameters<typeof exchange>[0]['dispatcher']; readonly target: string; readonly patience: Patience; readonly deps: ProxyDeps }
+type Way = {
+  readonly dispatcher: Parameters<typeof exchange>[0]['dispatcher']
+  readonly target: string
+  readonly hidden?: string
+  readonly patience: Patience
+  readonly deps: ProxyDeps
+}
 
-function send(passage: Passage, { dispatcher, target, patience, deps }: Way): Promise<Ending> {
+function send(passage: Passage, { dispatcher, target, hidden = '', patience, deps }: Way): Promise<Ending> {
   const { passed, request, response, isLast } = passage
   const requestId = deps.world.id()
   const headers = [
     ...passed.headers,
     ...['X-Forwarded-For', passage.peer, 'X-Forwarded-Proto', passage.scheme, 'X-Forwarded-Host', passed.hostHeader, 'X-Request-Id', requestId],
+    ...(hidden === '' ? [] : ['X-Forwarded-Prefix', hidden]),
   ]
   return exchange({ dispatcher, passed, target, headers, request, response, signal: patience.signal, requestId, headerCount: deps.limits.headerCount, isLast })
 }

@@ -68,6 +68,8 @@ export type RevisionSpec = {
   readonly memoryBytes: number
   readonly cpus: number
   readonly scale: ScaleSpec
+  /** True when this revision was ready before: it serves at once instead of being started to prove itself. */
+  readonly proven?: boolean
   readonly readiness: ProbeSpec | undefined
   readonly liveness: ProbeSpec | undefined
 }

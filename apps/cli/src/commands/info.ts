@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs'
+import { endpoints } from '../endpoints.ts'
+import type { Found } from '../home.ts'
+import type { Session } from '../session.ts'
+import { readStatus } from '../status.ts'
+import type { Terminal } from '../terminal.ts'
+
+/** The environment for official clients: shell lines, or one JSON object. */
+export function environment(found: Found, json: boolean): string {
+  const values = endpoints(found)
+  if (json) return `${JSON.stringify(values)}\n`
+  return Object.entries(values)
+    .map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`)
+    .join('')
+}
+
+/** Lines for a hosts file, for programs with fixed host names. */
+export async function hosts({ found, codeEngine, project }: Session): Promise<string> {
+  const { ports, login } = found
+  const { domain, region } = ports
+  const fixed = [
+    'iam.cloud.ibm.com',
+    'private.iam.cloud.ibm.com',
+    'resource-controller.cloud.ibm.com',
+    `${region}.event-notifications.cloud.ibm.com`,
+    `api.${region}.codeengine.cloud.ibm.com`,
+    `${login.secretsManager}.${region}.secrets-manager.appdomain.cloud`,
+  ]
+  const own = [
+    ...['iam', 'resource-controller', 'event-notifications', 'codeengine'].map((name) => `${name}.${domain}`),
+    `${login.secretsManager}.secrets-manager.${domain}`,
+  ]
+  const mappings = await codeEngine.listDomainMappings(project)
+  const custom = mappings.map(({ name }) => name).filter((name) => !name.endsWith(`.${domain}`) && !name.endsWith('.appdomain.cloud'))
+  return [
+    ...own.map((name) => `127.0.0.1 ${name}`),
+    ...fixed.map((name) => `${ports.fixedNames ?? '127.0.0.1'} ${name}`),
+    ...custom.map((name) => `127.0.0.1 ${name}`),
+  ]
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+/** The platform's certificate authority, PEM. */
+export function trust(found: Found): string {
+  return readFileSync(found.caFile, 'utf8')
+}
+
+/** What works on this machine and what does not; true when everything does. */
+export async function doctor(found: Found, terminal: Terminal): Promise<boolean> {
+  const { findings, ready, core } = await readStatus(found.root)
+  const fixed = found.ports.fixedNames
+  const all = [
+    {
+      subject: 'platform',
+      works: ready,
+      message: ready ? `answers; core has been started again ${core.restarts} times` : 'core is not answering: see what the platform printed',
+    },
+    {
+      subject: "IBM's fixed names",
+      works: fixed !== null,
+      message:
+        fixed === null
+          ? "port 443 of the platform's own address cannot be had, so programs with IBM's host names fixed in the code do not work in instances; run the platform with the right to use it (CAP_NET_BIND_SERVICE)"
+          : `work in instances (${fixed}:443)`,
+    },
+    ...findings,
+  ]
+  for (const { subject, works, message } of all) terminal.line(`${works ? terminal.green('works') : terminal.red('not  ')}  ${subject}: ${message}`)
+  return all.every(({ works }) => works)
+}
+
+export async function status(found: Found, json: boolean): Promise<string> {
+  const seen = await readStatus(found.root)
+  if (json) return `${JSON.stringify(seen)}\n`
+  const { ports } = found
+  return [
+    `${seen.ready ? 'ready' : 'core is away; serving goes on'} (home ${found.root}, pid ${ports.pid})`,
+    `APIs     http://127.0.0.1:${ports.api}`,
+    `public   https://${ports.listen}:${ports.public}`,
+    `private  https://127.0.0.1:${ports.private}`,
+    `open connections ${seen.connections}, requests so far ${seen.requests}, core started again ${seen.core.restarts} times`,
+  ]
+    .map((line) => `${line}\n`)
+    .join('')
+}

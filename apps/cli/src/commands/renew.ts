@@ -1,0 +1,279 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ApiFailure } from '@everleaf/clients'
+import { decide, parsePem } from '@everleaf/pki'
+import { openDemoAuthority } from '../demo-authority.ts'
+import { ensure, orMissing, until } from '../ensure.ts'
+import { WrongUse } from '../home.ts'
+import { ensurePipeline, setRules } from '../pipeline.ts'
+import { look } from '../prober.ts'
+import { changeRenewals, type Renewal, type RenewalState, readRenewals, readState } from '../renewals.ts'
+import type { Session } from '../session.ts'
+import { archiveOf } from '../source-archive.ts'
+import { apiAddresses } from '../status.ts'
+import { type Terminal, table } from '../terminal.ts'
+
+/** One line of `renew list`. */
+export type Listed = {
+  readonly name: string
+  readonly host: string | null
+  readonly port: number | null
+  readonly secret_id: string
+  readonly state: 'fresh' | 'pending' | 'refused' | 'rolled-back' | 'stale' | 'unknown'
+  readonly served_fingerprint: string | null
+  readonly not_after: string | null
+  readonly last_proof_at: string | null
+}
+
+export type Files = { readonly certificate?: string; readonly key?: string; readonly intermediate?: string }
+export type CreateOptions = Files & {
+  readonly host: string
+  readonly port?: string
+  readonly connect?: string
+  readonly secret?: string
+  readonly target?: string
+  readonly app?: string
+  readonly accept?: readonly string[]
+}
+type Context = { readonly session: Session; readonly terminal: Terminal; readonly syncFolder: string }
+
+const LOOK_MS = 5_000
+const PROOF_MS = 60_000
+const ACCEPT = ['no-san', 'ca-leaf', 'lone-leaf'] as const
+
+/** Keeps one more certificate fresh: a secret of Secrets Manager, or the user's own files put there first. */
+export async function createRenewal(name: string, options: CreateOptions, { session, terminal, syncFolder }: Context): Promise<void> {
+  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name))
+    throw new WrongUse(`A renewal's name has lower-case letters, digits and hyphens, at most 63: not "${name}".`)
+  const accept = readAccept(options.accept ?? [])
+  if ((await readRenewals(session)).some((renewal) => renewal.name === name))
+    throw new WrongUse(`There is a renewal named ${name} already. See it with: everleaf renew show ${name}`)
+  const { codeEngine, project, found } = session
+  const secret = await sourceSecret(session, { name, options, accept })
+  await ensurePipeline({ session, terminal, archive: await archiveOf(syncFolder), addresses: await apiAddresses(found) })
+  const target = options.target ?? `${name}-tls`
+  const place = terminal.step(`Code Engine secret ${target}${options.app === undefined ? '' : `, domain ${options.host} for the app ${options.app}`}`)
+  await ensure(
+    () => codeEngine.getSecret(project, target),
+    () => codeEngine.createSecret(project, { name: target, format: 'tls', data: { tls_cert: chainOf(secret), tls_key: secret.private_key ?? '' } }),
+  )
+  if (options.app !== undefined) {
+    const { app } = options
+    await ensure(
+      () => codeEngine.getDomainMapping(project, options.host),
+      () => codeEngine.createDomainMapping(project, { name: options.host, component: { name: app, resource_type: 'app_v2' }, tls_secret: target }),
+    )
+  }
+  place.done()
+  const port = options.port === undefined ? found.ports.public : portOf(options.port)
+  const connect = options.connect ?? (options.port === undefined ? `127.0.0.1:${port}` : undefined)
+  const renewal: Renewal = {
+    name,
+    source: { id: secret.id },
+    target,
+    probes: [{ host: options.host, port, ...(connect === undefined ? {} : { connect }) }],
+    ...(accept.length > 0 ? { accept } : {}),
+  }
+  const list = await changeRenewals(session, (before) => [...before.filter((other) => other.name !== name), renewal])
+  await setRules(session, await namesOf(session, list))
+  terminal.line(`${name}: kept fresh from now on. Rotate the secret, or try it with: everleaf renew rotate ${name}`)
+}
+
+export async function listRenewals(session: Session): Promise<Listed[]> {
+  return await Promise.all((await readRenewals(session)).map((renewal) => describe(session, renewal)))
+}
+
+export async function showRenewal(session: Session, name: string): Promise<{ renewal: Renewal; listed: Listed; state: RenewalState | undefined }> {
+  const renewal = await find(session, name)
+  return { renewal, listed: await describe(session, renewal), state: await readState(session, name) }
+}
+
+export function listText(listed: readonly Listed[]): string {
+  if (listed.length === 0) return 'Nothing is kept fresh yet. Add something with: everleaf renew create NAME --host HOST --secret SECRET'
+  return table(
+    ['NAME', 'HOST', 'STATE', 'VALID UNTIL', 'LAST PROOF', 'SERVED'],
+    listed.map((entry) => [
+      entry.name,
+      `${entry.host ?? '-'}:${entry.port ?? '-'}`,
+      entry.state,
+      entry.not_after ?? '-',
+      entry.last_proof_at ?? '-',
+      entry.served_fingerprint?.slice(0, 16) ?? '-',
+    ]),
+  )
+}
+
+/** Rotates the secret with the user's files, or, for the demo's own site, with a new certificate of the demo's authority; resolves true once it is proven. */
+export async function rotateRenewal(name: string, files: Files, { session, terminal }: Context): Promise<boolean> {
+  const renewal = await find(session, name)
+  const material = files.certificate === undefined ? await demoMaterial(session, renewal) : readFiles(files)
+  const step = terminal.step(`${name}: a new version is written, and its proof awaited`)
+  const version = await session.secretsManager.createVersion(renewal.source.id, material)
+  const state = await until(session, {
+    what: `the proof of ${name}`,
+    limitMs: PROOF_MS,
+    ask: () => readState(session, name),
+    isDone: (seen) => seen?.source?.version_id === version.id && seen.state !== 'replacing',
+  }).catch(() => undefined)
+  step.done()
+  if (state?.state !== 'fresh')
+    terminal.line(
+      `${name}: ${state === undefined ? 'sync has not answered yet; look again with: everleaf renew show' : `${state.state}. ${(state.reasons ?? []).join('; ')}`}`,
+    )
+  for (const warning of state?.warnings ?? []) terminal.line(`${name}: warning: ${warning}`)
+  return state?.state === 'fresh'
+}
+
+/** Looks from outside: is what is served the current version of the secret? */
+export async function verifyRenewal(session: Session, name: string): Promise<{ proven: boolean; served: string; wanted: string }> {
+  const renewal = await find(session, name)
+  const probe = renewal.probes[0]
+  if (probe === undefined) throw new Error(`${name} has no probe`)
+  const [served, secret] = await Promise.all([look(targetOf(probe), LOOK_MS), session.secretsManager.getSecret(renewal.source.id)])
+  const wanted = fingerprintOf(secret.certificate ?? '') ?? 'none'
+  return { proven: served.fingerprint === wanted, served: served.fingerprint, wanted }
+}
+
+/** Removes the renewal; the secrets stay, because something may serve with them. */
+export async function deleteRenewal(name: string, { session, terminal }: Context): Promise<void> {
+  await find(session, name)
+  const list = await changeRenewals(session, (before) => before.filter((renewal) => renewal.name !== name))
+  await setRules(session, await namesOf(session, list))
+  terminal.line(`${name}: no longer kept fresh. Its secrets, app and domain are as they were.`)
+}
+
+async function find(session: Session, name: string): Promise<Renewal> {
+  const renewals = await readRenewals(session)
+  const found = renewals.find((renewal) => renewal.name === name)
+  if (found === undefined)
+    throw new WrongUse(`There is no renewal named ${name}.${renewals.length > 0 ? ` There are: ${renewals.map((renewal) => renewal.name).join(', ')}.` : ''}`)
+  return found
+}
+
+async function describe(session: Session, renewal: Renewal): Promise<Listed> {
+  const probe = renewal.probes[0]
+  const [state, served, secret] = await Promise.all([
+    readState(session, renewal.name).catch(() => undefined),
+    probe === undefined ? undefined : look(targetOf(probe), LOOK_MS).catch(() => undefined),
+    session.secretsManager.getSecret(renewal.source.id).catch(() => undefined),
+  ])
+  const wanted = secret?.certificate === undefined ? undefined : fingerprintOf(secret.certificate)
+  return {
+    name: renewal.name,
+    host: probe?.host ?? null,
+    port: probe?.port ?? null,
+    secret_id: renewal.source.id,
+    state: stateOf({ state, served: served?.fingerprint, wanted }),
+    served_fingerprint: served?.fingerprint ?? null,
+    not_after: served?.notAfter.toISOString() ?? null,
+    last_proof_at: state?.proven_at ?? null,
+  }
+}
+
+/**
+ * | served is the current version | sync says                   | state       |
+ * | ----------------------------- | --------------------------- | ----------- |
+ * | not known                     | anything                    | unknown     |
+ * | yes                           | anything                    | fresh       |
+ * | no                            | refused, rolled-back        | the same    |
+ * | no                            | replacing                   | pending     |
+ * | no                            | anything else               | stale       |
+ */
+export function stateOf(seen: { state: RenewalState | undefined; served: string | undefined; wanted: string | undefined }): Listed['state'] {
+  if (seen.served === undefined || seen.wanted === undefined) return 'unknown'
+  if (seen.served === seen.wanted) return 'fresh'
+  if (seen.state?.source?.fingerprint !== seen.wanted) return 'pending'
+  if (seen.state.state === 'refused' || seen.state.state === 'rolled-back') return seen.state.state
+  return seen.state.state === 'replacing' ? 'pending' : 'stale'
+}
+
+async function sourceSecret(session: Session, { name, options, accept }: { name: string; options: CreateOptions; accept: readonly (typeof ACCEPT)[number][] }) {
+  const { secretsManager } = session
+  if (options.secret !== undefined) {
+    if (options.certificate !== undefined) throw new WrongUse('Give either --secret or --certificate and --key, not both.')
+    const wanted = options.secret
+    const found = await orMissing(
+      secretsManager
+        .getSecretMetadata(wanted)
+        .catch((error: unknown) => (error instanceof ApiFailure && error.status === 400 ? undefined : Promise.reject(error))),
+    )
+    const id = found?.id ?? (await secretsManager.listSecrets({ search: wanted })).secrets.find((secret) => secret.name === wanted)?.id
+    if (id === undefined) throw new WrongUse(`Secrets Manager has no secret with the id or name ${wanted}.`)
+    return await secretsManager.getSecret(id)
+  }
+  const files = readFiles(options)
+  const verdict = decide({
+    bundle: { certificate: files.certificate, intermediate: files.intermediate ?? '' },
+    privateKey: files.private_key,
+    boundHosts: [options.host],
+    accept,
+    now: session.world.now(),
+  })
+  if (!verdict.accept)
+    throw new WrongUse(`These files would not be put in place:\n${verdict.reasons.map(({ code, message }) => `  ${code}: ${message}`).join('\n')}`)
+  return await secretsManager.createSecret({ secret_type: 'imported_cert', name, ...files })
+}
+
+function readFiles(files: Files): { certificate: string; private_key: string; intermediate?: string } {
+  if (files.certificate === undefined || files.key === undefined)
+    throw new WrongUse('Give --certificate FILE and --key FILE (and --intermediate FILE), or --secret with a secret of Secrets Manager.')
+  return {
+    certificate: readText(files.certificate),
+    private_key: readText(files.key),
+    ...(files.intermediate === undefined ? {} : { intermediate: readText(files.intermediate) }),
+  }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new WrongUse(`${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
+async function demoMaterial(session: Session, renewal: Renewal) {
+  const metadata = await session.secretsManager.getSecretMetadata(renewal.source.id)
+  if (metadata.name !== 'demo-site')
+    throw new WrongUse(`Give the new certificate: everleaf renew rotate ${renewal.name} --certificate FILE --key FILE [--intermediate FILE]`)
+  const authority = await openDemoAuthority(join(session.found.root, 'demo'), session.world.now)
+  const issued = await authority.issue(
+    renewal.probes.map(({ host }) => host),
+    'ecdsa',
+  )
+  return { certificate: issued.certificate, intermediate: authority.intermediate, private_key: issued.privateKey }
+}
+
+async function namesOf({ secretsManager }: Session, list: readonly Renewal[]): Promise<string[]> {
+  const found = await Promise.all(list.map(({ source }) => orMissing(secretsManager.getSecretMetadata(source.id))))
+  return found.flatMap((metadata) => (metadata === undefined ? [] : [metadata.name]))
+}
+
+function readAccept(words: readonly string[]): (typeof ACCEPT)[number][] {
+  return words.map((word) => {
+    const known = ACCEPT.find((option) => option === word)
+    if (known === undefined) throw new WrongUse(`--accept takes ${ACCEPT.join(', ')}: not "${word}".`)
+    return known
+  })
+}
+
+function chainOf(secret: { certificate?: string; intermediate?: string }): string {
+  return [secret.certificate, secret.intermediate].filter((part) => part !== undefined && part !== '').join('\n')
+}
+
+function portOf(text: string): number {
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new WrongUse(`--port takes a port from 1 to 65535, not "${text}".`)
+  return port
+}
+
+function targetOf(probe: Renewal['probes'][number]): { host: string; port: number; address: string } {
+  const [address = probe.host, port = String(probe.port)] = (probe.connect ?? '').split(':').filter((part) => part !== '')
+  return { host: probe.host, port: Number(port), address }
+}
+
+function fingerprintOf(pem: string): string | undefined {
+  const leaf = parsePem(pem).blocks?.find(({ label }) => label === 'CERTIFICATE')
+  return leaf && createHash('sha256').update(leaf.der).digest('hex')
+}

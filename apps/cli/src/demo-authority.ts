@@ -1,0 +1,48 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Authority, Issued, KeyAlgorithm } from '@everleaf/pki/issue'
+
+const DAY_MS = 24 * 60 * 60 * 1_000
+const AUTHORITY_DAYS = 3_650
+const LEAF_DAYS = 90
+
+/** A little certificate authority of the demo's own: root, intermediate, and leaves as a public one would issue them. */
+export type DemoAuthority = {
+  readonly root: string
+  readonly intermediate: string
+  issue(names: readonly string[], algorithm: KeyAlgorithm): Promise<Issued>
+}
+
+type Kept = { readonly root: string; readonly intermediate: Omit<Authority, 'notBefore' | 'notAfter'> & { notBefore: string; notAfter: string } }
+
+/** Opens the authority kept in `folder` (0600), or makes it. The root's key is never kept. */
+export async function openDemoAuthority(folder: string, now: () => Date): Promise<DemoAuthority> {
+  const file = join(folder, 'authority.json')
+  const { issueLeaf } = await import('@everleaf/pki/issue')
+  const kept = read(file) ?? (await make(file, now()))
+  const authority: Authority = { ...kept.intermediate, notBefore: new Date(kept.intermediate.notBefore), notAfter: new Date(kept.intermediate.notAfter) }
+  return {
+    root: kept.root,
+    intermediate: authority.certificate,
+    issue: (names, algorithm) => issueLeaf({ authority, names, now: now(), lifeMs: LEAF_DAYS * DAY_MS, algorithm }),
+  }
+}
+
+async function make(file: string, now: Date): Promise<Kept> {
+  const { createAuthority } = await import('@everleaf/pki/issue')
+  const root = await createAuthority({ name: 'Everleaf demo root', now, lifeMs: AUTHORITY_DAYS * DAY_MS, algorithm: 'ecdsa' })
+  const made = await createAuthority({ name: 'Everleaf demo intermediate', now, lifeMs: AUTHORITY_DAYS * DAY_MS - DAY_MS, algorithm: 'ecdsa', parent: root })
+  const kept: Kept = { root: root.certificate, intermediate: { ...made, notBefore: made.notBefore.toISOString(), notAfter: made.notAfter.toISOString() } }
+  mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 })
+  writeFileSync(file, JSON.stringify(kept), { mode: 0o600 })
+  return kept
+}
+
+function read(file: string): Kept | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Kept
+  } catch {
+    // Not there, or half-written by a demo that was killed: a new authority is as good.
+    return undefined
+  }
+}

@@ -1,0 +1,180 @@
+import { createWorld, type World } from '@everleaf/world'
+import { Command, CommanderError } from 'commander'
+import { type DemoOptions, demo } from './commands/demo.ts'
+import { doctor, environment, hosts, status, trust } from './commands/info.ts'
+import {
+  type CreateOptions,
+  createRenewal,
+  deleteRenewal,
+  type Files,
+  listRenewals,
+  listText,
+  rotateRenewal,
+  showRenewal,
+  verifyRenewal,
+} from './commands/renew.ts'
+import { findPlatform, NotHere, WrongUse } from './home.ts'
+import { openSession } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What the process gives to the command line. */
+export type Surroundings = {
+  readonly home: string
+  readonly write: (text: string) => void
+  readonly terminal: Terminal
+  readonly env: NodeJS.ProcessEnv
+  readonly platform: readonly string[]
+  readonly siteFolder: string
+  /** Where sync's bundle lies; built first when it is not there. */
+  readonly syncFolder: () => Promise<string>
+  readonly interrupted: Promise<void>
+  readonly clockOffsetMs: number
+}
+
+export const STATUS = { done: 0, notProven: 1, wrongUse: 2, machine: 3 } as const
+
+/** Reads the words, does the work, gives the exit status. */
+export async function run(argv: readonly string[], around: Surroundings): Promise<{ status: number; problem?: string }> {
+  const result = { status: STATUS.done as number }
+  const program = commands(around, createWorld({ offsetMs: around.clockOffsetMs }), (status) => {
+    result.status = status
+  })
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return result
+  } catch (error) {
+    if (error instanceof CommanderError) return { status: error.exitCode === 0 ? STATUS.done : STATUS.wrongUse }
+    if (error instanceof WrongUse) return { status: STATUS.wrongUse, problem: error.message }
+    if (error instanceof NotHere) return { status: STATUS.machine, problem: error.message }
+    return { status: STATUS.notProven, problem: error instanceof Error ? describe(error) : String(error) }
+  }
+}
+
+function describe(error: Error): string {
+  return error.cause instanceof Error && !error.message.includes(error.cause.message) ? `${error.message}\n(${error.cause.message})` : error.message
+}
+
+function commands(around: Surroundings, world: World, end: (status: number) => void): Command {
+  const { write, terminal, home } = around
+  const session = () => openSession(findPlatform(home), world)
+  const renewContext = async () => ({ session: session(), terminal, syncFolder: await around.syncFolder() })
+  const program = new Command('everleaf')
+    .description('Keeps TLS certificates fresh, and is the small cloud in which that happens.')
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({ writeOut: write })
+
+  const ports = (command: Command) =>
+    command
+      .option('--port <n>', 'public TLS (8443)')
+      .option('--private-port <n>', 'private TLS (8444)')
+      .option('--http-port <n>', 'plain HTTP (8080)')
+      .option('--api-port <n>', 'every API by path, this machine only (4580); 0 takes any free port')
+      .option('--listen <address>', 'address of the TLS and HTTP listeners (127.0.0.1)')
+      .option('--set <name=value>', 'a setting of the platform, see `everleaf up --help`', (value: string, all: string[] = []) => [...all, value])
+  ports(program.command('demo').description('start everything, rotate a certificate, and prove that it is served'))
+    .option('--once', 'end after the proof')
+    .option('--json', 'the last line is one JSON object')
+    .action(async (options: Record<string, string | boolean | string[] | undefined>) => {
+      const settings: DemoOptions = {
+        home,
+        once: options.once === true,
+        json: options.json === true,
+        args: platformArgs(options),
+        platform: around.platform,
+        env: around.env,
+        siteFolder: around.siteFolder,
+        syncFolder: await around.syncFolder(),
+        write,
+        terminal,
+        interrupted: around.interrupted,
+      }
+      end(await demo(settings, world))
+    })
+  program.command('up').description('start the platform alone (everleaf up --help)')
+  program
+    .command('status')
+    .description('how the platform is')
+    .option('--json')
+    .action(async ({ json }: { json?: boolean }) => write(await status(findPlatform(home), json === true)))
+  program
+    .command('env')
+    .description('endpoints, keys and trust for every official client, as shell lines')
+    .option('--json', 'one flat object of strings')
+    .action(({ json }: { json?: boolean }) => write(environment(findPlatform(home), json === true)))
+  program
+    .command('hosts')
+    .description('lines for a hosts file, for programs with fixed host names')
+    .action(async () => write(await hosts(session())))
+  program
+    .command('trust')
+    .description("the platform's certificate authority, as PEM")
+    .action(() => write(trust(findPlatform(home))))
+  program
+    .command('doctor')
+    .description('what works on this machine, and what to do about the rest')
+    .action(async () => end((await doctor(findPlatform(home), terminal)) ? STATUS.done : STATUS.machine))
+
+  const renew = program.command('renew').description('certificates that are kept fresh')
+  renew
+    .command('create <name>')
+    .description('keep a certificate fresh')
+    .requiredOption('--host <name>', 'the host that is served with it')
+    .option('--port <n>', "where to look for it (the platform's public TLS port)")
+    .option('--connect <address[:port]>', 'connect there instead of where the name leads')
+    .option('--secret <id|name>', 'a certificate in Secrets Manager')
+    .option('--certificate <file>', 'or your own: PEM')
+    .option('--key <file>', 'its private key: PEM, not encrypted')
+    .option('--intermediate <file>', 'the chain above it: PEM')
+    .option('--target <name>', 'Code Engine secret that it is put into (<name>-tls)')
+    .option('--app <name>', 'map the host to this app')
+    .option('--accept <what...>', 'let through: no-san, ca-leaf, lone-leaf')
+    .action(async (name: string, options: CreateOptions) => createRenewal(name, options, await renewContext()))
+  renew
+    .command('list')
+    .description('what is kept fresh, and how it is')
+    .option('--json')
+    .action(async ({ json }: { json?: boolean }) => {
+      const listed = await listRenewals(session())
+      write(json === true ? `${JSON.stringify(listed)}\n` : `${listText(listed)}\n`)
+    })
+  renew
+    .command('show <name>')
+    .description('one of them, with all that sync knows')
+    .action(async (name: string) => write(`${JSON.stringify(await showRenewal(session(), name), null, 2)}\n`))
+  renew
+    .command('rotate <name>')
+    .description('write a new version and wait for its proof')
+    .option('--certificate <file>', 'PEM')
+    .option('--key <file>', 'PEM, not encrypted')
+    .option('--intermediate <file>', 'PEM')
+    .action(async (name: string, files: Files) => {
+      const proven = await rotateRenewal(name, files, await renewContext())
+      if (proven) terminal.line(`${name}: ${terminal.green('proven')}`)
+      end(proven ? STATUS.done : STATUS.notProven)
+    })
+  renew
+    .command('verify <name>')
+    .description('look from outside: is the current version served?')
+    .action(async (name: string) => {
+      const { proven, served, wanted } = await verifyRenewal(session(), name)
+      terminal.line(
+        proven
+          ? `${name}: ${terminal.green('proven')}, ${served} is served`
+          : `${name}: ${terminal.red('not proven')}\n  served  ${served}\n  current ${wanted}`,
+      )
+      end(proven ? STATUS.done : STATUS.notProven)
+    })
+  renew
+    .command('delete <name>')
+    .description('no longer keep it fresh; its secrets stay')
+    .action(async (name: string) => deleteRenewal(name, await renewContext()))
+  return program
+}
+
+function platformArgs(options: Record<string, string | boolean | string[] | undefined>): string[] {
+  const flags = { port: '--port', privatePort: '--private-port', httpPort: '--http-port', apiPort: '--api-port', listen: '--listen' }
+  const single = Object.entries(flags).flatMap(([name, flag]) => (typeof options[name] === 'string' ? [flag, options[name]] : []))
+  const settings = Array.isArray(options.set) ? options.set.flatMap((value) => ['--set', value]) : []
+  return [...single, ...settings]
+}

@@ -1,0 +1,66 @@
+import { ApiFailure } from '@everleaf/clients'
+import { orMissing } from './ensure.ts'
+import { SYNC_APP } from './pipeline.ts'
+import type { Session } from './session.ts'
+
+/** One entry of the config map `sync-renewals` (apps/sync/renewals.schema.json). */
+export type Renewal = {
+  readonly name: string
+  readonly source: { readonly id: string }
+  readonly target: string
+  readonly probes: readonly { readonly host: string; readonly port: number; readonly connect?: string }[]
+  readonly boundHosts?: readonly string[]
+  readonly accept?: readonly string[]
+  readonly trust?: string
+}
+
+/** What sync says of a renewal (config map `sync-state`). */
+export type RenewalState = {
+  readonly state: 'replacing' | 'fresh' | 'refused' | 'rolled-back' | 'unproven'
+  readonly source?: { readonly fingerprint: string; readonly version_id: string }
+  readonly in_place?: string
+  readonly reasons?: readonly string[]
+  readonly warnings?: readonly string[]
+  readonly not_after?: string
+  readonly changed_at: string
+  readonly proven_at?: string
+  readonly fetched_at?: string
+  readonly replaced_at?: string
+}
+
+const RENEWALS = `${SYNC_APP}-renewals`
+const STATE = `${SYNC_APP}-state`
+const KEY = 'renewals.json'
+const MAX_CONFLICTS = 5
+
+export async function readRenewals({ codeEngine, project }: Session): Promise<readonly Renewal[]> {
+  const map = await orMissing(codeEngine.getConfigMap(project, RENEWALS))
+  return renewalsIn(map?.data?.[KEY])
+}
+
+export async function readState({ codeEngine, project }: Session, name: string): Promise<RenewalState | undefined> {
+  const text = (await orMissing(codeEngine.getConfigMap(project, STATE)))?.data?.[name]
+  return text === undefined ? undefined : (JSON.parse(text) as RenewalState)
+}
+
+/** Changes the list under If-Match, so that two of these at once lose nothing. */
+export async function changeRenewals(session: Session, change: (list: readonly Renewal[]) => readonly Renewal[]): Promise<readonly Renewal[]> {
+  const { codeEngine, project } = session
+  for (let conflicts = 0; ; conflicts++) {
+    const map = await orMissing(codeEngine.getConfigMap(project, RENEWALS))
+    const next = change(renewalsIn(map?.data?.[KEY]))
+    const data = { [KEY]: JSON.stringify({ version: 1, renewals: next }, null, 2) }
+    try {
+      if (map === undefined) await codeEngine.createConfigMap(project, { name: RENEWALS, data })
+      else await codeEngine.replaceConfigMap(project, RENEWALS, { json: { data }, ifMatch: map.entity_tag })
+      return next
+    } catch (error) {
+      const isConflict = error instanceof ApiFailure && (error.status === 412 || error.status === 409)
+      if (!isConflict || conflicts >= MAX_CONFLICTS) throw error
+    }
+  }
+}
+
+function renewalsIn(text: string | undefined): readonly Renewal[] {
+  return text === undefined ? [] : (JSON.parse(text) as { renewals: readonly Renewal[] }).renewals
+}

@@ -1,0 +1,39 @@
+import { request } from 'node:http'
+import { join } from 'node:path'
+import type { Found } from './home.ts'
+import type { ApiAddresses } from './pipeline.ts'
+
+export type Status = {
+  readonly ready: boolean
+  readonly core: { readonly pid: number | null; readonly restarts: number }
+  readonly connections: number
+  readonly requests: number
+  readonly findings: readonly { readonly subject: string; readonly works: boolean; readonly message: string }[]
+}
+
+/** What the platform says of itself, by its control socket. */
+export function readStatus(root: string): Promise<Status> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ socketPath: join(root, 'run', 'edge.sock'), path: '/status', timeout: 5_000 }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk
+      })
+      response.once('end', () => resolve(JSON.parse(text) as Status))
+    })
+    outgoing.once('timeout', () => outgoing.destroy(new Error('the platform does not answer on its control socket')))
+    outgoing.once('error', reject)
+    outgoing.end()
+  })
+}
+
+/** Where the sync app reaches IAM and Secrets Manager: names where instances have a hosts file of their own, else plain loopback. */
+export async function apiAddresses({ root, ports, login }: Found): Promise<ApiAddresses> {
+  const { findings } = await readStatus(root)
+  const named = findings.every(({ subject, works }) => subject !== 'mounts' || works)
+  if (!named) return { iam: `http://127.0.0.1:${ports.api}/iam`, secretsManager: `http://127.0.0.1:${ports.api}/secrets-manager/${login.secretsManager}` }
+  return {
+    iam: `https://iam.${ports.domain}:${ports.private}`,
+    secretsManager: `https://${login.secretsManager}.secrets-manager.${ports.domain}:${ports.private}`,
+  }
+}

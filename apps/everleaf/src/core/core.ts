@@ -1,0 +1,213 @@
+import { readFileSync, rmSync } from 'node:fs'
+import { createCodeEngine } from '@everleaf/code-engine'
+import { createEventNotifications } from '@everleaf/event-notifications'
+import { createServer, mountService } from '@everleaf/http'
+import { createIam } from '@everleaf/iam'
+import { createRunner } from '@everleaf/jobs'
+import { createCoreSide, LINK_PATH, LINK_PROTOCOL } from '@everleaf/link'
+import { createResourceController } from '@everleaf/resource-controller'
+import { createSecretsManager } from '@everleaf/secrets-manager'
+import { openStore, openVault, SealBroken, type Store, type Vault } from '@everleaf/store'
+import type { World } from '@everleaf/world'
+import type { Config } from '../config.ts'
+import { type Home, homeAt, WrongMachine } from '../home.ts'
+import type { PortsFile } from '../ports.ts'
+import { addresses } from './addresses.ts'
+import { firstStart } from './first-start.ts'
+import { itemsOf } from './items.ts'
+import { lockHome } from './lock.ts'
+import { migrations } from './migrations.ts'
+import { outgoing } from './outgoing.ts'
+import { openPlatformPki } from './platform-pki.ts'
+import { sourceIn } from './source.ts'
+
+export type CoreArguments = { readonly config: Config; readonly ports: PortsFile; readonly namespaces: boolean }
+
+export type CoreSurroundings = {
+  readonly say: (line: string) => void
+  readonly stdin: NodeJS.ReadableStream
+  readonly exit: (status: number) => void
+  readonly onSignal: (signal: NodeJS.Signals, work: () => void) => void
+}
+
+const STOP_GRACE_MS = 8_000
+
+/** The services, their jobs and the database, behind one Unix socket. Ends when edge does. */
+export async function startCore(options: CoreArguments, around: CoreSurroundings, world: World): Promise<void> {
+  const { config, ports } = options
+  const home = homeAt(config.home)
+  const unlock = lockHome(home)
+  const { store, vault } = await openState(home, world)
+  const pki = await openPlatformPki({ store, vault, world, domain: config.domain })
+  const at = addresses(options)
+  const services = await wire({ world, store, vault, config, ports, at, home, ca: pki.ca, pki })
+  const { iam, resourceController, secretsManager, eventNotifications, codeEngine, link } = services
+  const server = createServer(world)
+  const platform = { world, store, guard: iam.guard }
+  for (const service of [
+    ...iam.services,
+    ...resourceController.services,
+    secretsManager.service,
+    secretsManager.control,
+    eventNotifications.service,
+    codeEngine.service,
+  ])
+    mountService(server, service, platform)
+  server.server.on('upgrade', (request, socket) => {
+    if (request.url !== LINK_PATH || request.headers.upgrade !== LINK_PROTOCOL) return void socket.destroy()
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n\r\n`)
+    link.accept(socket)
+  })
+  const runner = createRunner({
+    store,
+    world,
+    owner: `core-${process.pid}`,
+    alone: true,
+    handlers: { ...secretsManager.jobs, ...eventNotifications.jobs, ...codeEngine.jobs },
+  })
+  await server.ready()
+  await firstStart({ server, iam, home, region: config.region, say: around.say })
+  rmSync(home.coreSocket, { force: true })
+  await server.listen({ path: home.coreSocket })
+  runner.start()
+
+  let stopping = false
+  const stop = () => {
+    if (stopping) return
+    stopping = true
+    const last = setTimeout(() => around.exit(1), STOP_GRACE_MS)
+    last.unref()
+    void (async () => {
+      link.close()
+      await server.close()
+      await runner.stop(STOP_GRACE_MS / 2)
+      await store.close()
+      unlock()
+      around.exit(0)
+    })().catch(() => around.exit(1))
+  }
+  around.onSignal('SIGTERM', stop)
+  // Ctrl-C is for edge, which stops core in order.
+  around.onSignal('SIGINT', () => {})
+  around.stdin.on('end', stop).on('error', stop).resume()
+}
+
+async function openState(home: Home, world: World): Promise<{ store: Store; vault: Vault }> {
+  const store = await openStore({ file: home.database, world, migrations })
+  try {
+    return { store, vault: await openVault({ store, world, rootKey: readFileSync(`${home.keys}/root.key`) }) }
+  } catch (error) {
+    if (!(error instanceof SealBroken)) throw error
+    throw new WrongMachine(`The root key in ${home.keys} is not the one that this database was sealed with.\nPut the right key back; nothing was changed.`, {
+      cause: error,
+    })
+  }
+}
+
+type Parts = {
+  world: World
+  store: Store
+  vault: Vault
+  config: Config
+  ports: PortsFile
+  at: ReturnType<typeof addresses>
+  home: Home
+  ca: string
+  pki: Awaited<ReturnType<typeof openPlatformPki>>
+}
+
+/** Fills in what each service needs of the others: the only place where services meet. */
+async function wire({ world, store, vault, config, ports, at, home, ca, pki }: Parts) {
+  const resourceController = createResourceController({
+    world,
+    store,
+    settings: { region: config.region },
+    deps: {
+      onCreated: (tx, instance) => void tx.after(() => items.instanceCreated(instance)),
+      onDeleted: async (tx, instance) => {
+        await iam.instanceDeleted(tx, instance.guid)
+        if (instance.service === 'secrets-manager') await secretsManager.forgetInstance(tx, instance.guid)
+        if (instance.service === 'event-notifications') await eventNotifications.removeInstance(tx, instance.guid)
+      },
+    },
+  })
+  const iam = await createIam({
+    world,
+    store,
+    vault,
+    deps: { instanceOf: resourceController.instanceOf, accountCreated: resourceController.accountCreated },
+    settings: { issuer: 'https://iam.cloud.ibm.com/identity' },
+  })
+  const eventNotifications = createEventNotifications({
+    world,
+    store,
+    vault,
+    settings: { defaultProfile: config.settings.deliveryProfile },
+    deps: {
+      instanceOf: resourceController.instanceOf,
+      http: outgoing({ ports, domain: config.domain, region: config.region, ca }),
+      authorizesSource: ({ sourceService, sourceInstance, sourceAccount, instance }) =>
+        iam.authorizesService({
+          sourceService,
+          sourceInstance,
+          sourceAccount,
+          targetService: 'event-notifications',
+          targetInstance: instance,
+          action: 'event-notifications.notifications.post',
+        }),
+    },
+  })
+  const secretsManager = createSecretsManager({
+    world,
+    store,
+    vault,
+    settings: {
+      region: config.region,
+      eventsWindowMs: config.settings.eventsWindowMs,
+      publicApiUrl: at.secretsManagerPublic,
+      privateApiUrl: at.secretsManagerPrivate,
+    },
+    deps: {
+      instanceOf: resourceController.instanceOf,
+      ...sourceIn(eventNotifications, resourceController.instanceOf),
+    },
+  })
+  const codeEngine = createCodeEngine({
+    world,
+    store,
+    vault,
+    settings: {
+      region: config.region,
+      domain: config.domain,
+      publicPort: () => ports.public,
+      privatePort: () => ports.private,
+      apiBaseUrl: () => at.codeEngineForInstances,
+      dataFolder: home.data,
+    },
+    deps: {
+      instances: { create: resourceController.create, remove: resourceController.remove },
+      defaultGroup: resourceController.defaultGroup,
+      edge: {
+        apply: (difference) => link.apply(difference),
+        call: { build: (input) => link.call.build(input), instances: (input) => link.call.instances(input) },
+      },
+      componentDeleted: (tx, component) => iam.componentDeleted(tx, { ...component, at: world.now() }),
+      issueCertificate: pki.issue,
+    },
+  })
+  const items = itemsOf({ codeEngine, resourceController, pki, config, apply: (difference) => link.apply(difference) })
+  const link = createCoreSide({
+    world,
+    items: items.all,
+    offered: {
+      async token({ workload, instance }) {
+        const component = await codeEngine.componentOf(workload)
+        if (component === undefined) throw new Error(`there is no component behind ${workload}`)
+        return iam.computeResourceToken({ ...component, instance })
+      },
+    },
+    onEvent: (event) =>
+      void codeEngine.onEdgeEvent(event).catch((error: unknown) => world.log.error({ error: String(error) }, 'what happened at the edge could not be written')),
+  })
+  return { iam, resourceController, secretsManager, eventNotifications, codeEngine, link }
+}

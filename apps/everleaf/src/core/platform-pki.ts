@@ -1,0 +1,100 @@
+import type { CertificateItem } from '@everleaf/link'
+import type { Migration, Store, Vault } from '@everleaf/store'
+import type { World } from '@everleaf/world'
+
+/** The platform's own authority and the certificates it issues for the platform's own names. */
+export type PlatformPki = {
+  /** PEM of the authority. */
+  readonly ca: string
+  /** A certificate for these names, issued once and again when a third of its life is left. The key names it for ever. */
+  certificateFor(key: string, names: readonly string[]): Promise<CertificateItem>
+  /** A certificate that the caller keeps. */
+  issue(names: readonly string[]): Promise<CertificateItem>
+}
+
+type Row = { key: string; names: string; not_before: number; not_after: number; sealed: string }
+type Tables = { platform_certificates: Row }
+type Pair = { readonly certificate: string; readonly privateKey: string; readonly fingerprint: string; readonly notBefore: Date; readonly notAfter: Date }
+
+const SCOPE = 'platform'
+const CA_KEY = 'ca'
+const DAY_MS = 24 * 60 * 60 * 1_000
+const CA_LIFE_MS = 10 * 365 * DAY_MS
+// Browsers refuse longer ones even from private authorities (398 days).
+const LEAF_LIFE_MS = 397 * DAY_MS
+
+export const migrations: Readonly<Record<string, Migration>> = {
+  'platform/0001-certificates': {
+    async up(db) {
+      await db.schema
+        .createTable('platform_certificates')
+        .addColumn('key', 'text', (column) => column.primaryKey())
+        .addColumn('names', 'text', (column) => column.notNull())
+        .addColumn('not_before', 'integer', (column) => column.notNull())
+        .addColumn('not_after', 'integer', (column) => column.notNull())
+        .addColumn('sealed', 'text', (column) => column.notNull())
+        .execute()
+    },
+  },
+}
+
+/** Opens the authority, or makes it at the first start: name-constrained to the platform's names and loopback (design §3). */
+export async function openPlatformPki(options: { store: Store; vault: Vault; world: World; domain: string }): Promise<PlatformPki> {
+  const { store, vault, world } = options
+  const load = async (key: string): Promise<{ row: Row; pair: Pair } | undefined> => {
+    const row = await store.tables<Tables>().selectFrom('platform_certificates').selectAll().where('key', '=', key).executeTakeFirst()
+    if (row === undefined) return undefined
+    const opened = JSON.parse(await vault.open(place(key), row.sealed)) as Pick<Pair, 'certificate' | 'privateKey' | 'fingerprint'>
+    return { row, pair: { ...opened, notBefore: new Date(row.not_before), notAfter: new Date(row.not_after) } }
+  }
+  const save = (key: string, names: readonly string[], pair: Pair) =>
+    store.write(async (tx) => {
+      const { certificate, privateKey, fingerprint } = pair
+      const sealed = await vault.seal(tx, place(key), JSON.stringify({ certificate, privateKey, fingerprint }))
+      const row = { key, names: names.join(' '), not_before: pair.notBefore.getTime(), not_after: pair.notAfter.getTime(), sealed }
+      await tx
+        .tables<Tables>()
+        .insertInto('platform_certificates')
+        .values(row)
+        .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
+        .execute()
+    })
+  const name = `Everleaf platform authority ${options.domain}`
+  const made = await load(CA_KEY)
+  const ca = made?.pair ?? (await makeAuthority(name, options))
+  if (made === undefined) await save(CA_KEY, [], ca)
+  const issue = async (names: readonly string[]): Promise<Pair> => {
+    const { issueLeaf } = await import('@everleaf/pki/issue')
+    return await issueLeaf({ authority: { ...ca, name }, names, now: world.now(), lifeMs: LEAF_LIFE_MS, algorithm: 'ecdsa' })
+  }
+  return {
+    ca: ca.certificate,
+    issue: async (names) => item(await issue(names), ca.certificate),
+    async certificateFor(key, names) {
+      const known = await load(`leaf:${key}`)
+      if (known !== undefined && known.row.names === names.join(' ') && !isDue(known.pair, world.now())) return item(known.pair, ca.certificate)
+      const pair = await issue(names)
+      await save(`leaf:${key}`, names, pair)
+      return item(pair, ca.certificate)
+    },
+  }
+}
+
+/** A certificate is due for renewal once a third of its life is left. */
+export function isDue({ notBefore, notAfter }: { notBefore: Date; notAfter: Date }, now: Date): boolean {
+  return notAfter.getTime() - now.getTime() <= (notAfter.getTime() - notBefore.getTime()) / 3
+}
+
+async function makeAuthority(name: string, { world, domain }: { world: World; domain: string }): Promise<Pair> {
+  const { createAuthority } = await import('@everleaf/pki/issue')
+  const constraints = { dns: [domain, 'cloud.ibm.com', 'appdomain.cloud', 'localhost'], ip: ['127.0.0.0/8', '::1/128'] }
+  return await createAuthority({ name, now: world.now(), lifeMs: CA_LIFE_MS, algorithm: 'ecdsa', constraints })
+}
+
+function place(key: string) {
+  return { scope: SCOPE, row: `platform_certificates:${key}` }
+}
+
+function item(pair: Pair, ca: string): CertificateItem {
+  return { chain: `${pair.certificate.trim()}\n${ca.trim()}\n`, privateKey: pair.privateKey, fingerprint: pair.fingerprint }
+}

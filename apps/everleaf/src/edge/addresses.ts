@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto'
+import type { EdgeState } from './state.ts'
+
+/** The platform's own loopback address, 127.83.x.y, the same for the same home: its port 443 stands for IBM's fixed names in instances. */
+export function ownAddress(home: string): string {
+  const digest = createHash('sha256').update(home).digest()
+  return `127.83.${digest.readUInt8(0)}.${1 + (digest.readUInt8(1) % 254)}`
+}
+
+const MAX_NAMES = 2_000
+
+/** Lines of an instance's hosts file: every name of the platform's own table leads to the platform (design §3). */
+export function hostLines(state: EdgeState, addresses: { own: string; fixed: string | undefined }): { address: string; names: string[] }[] {
+  const settings = state.get('settings', 'platform')
+  const own: string[] = []
+  const fixed: string[] = []
+  for (const [name] of state.all('host')) {
+    if (name.startsWith('*.')) continue
+    const isFixed = name.endsWith('.cloud.ibm.com') || name.endsWith('.appdomain.cloud')
+    if (isFixed) fixed.push(name)
+    else if (settings !== undefined && own.length < MAX_NAMES) own.push(name)
+  }
+  return [
+    { address: addresses.own, names: own },
+    // Without port 443 IBM's names would lead to a port where nobody answers for them: they still resolve to us, never to the real cloud.
+    { address: addresses.fixed ?? addresses.own, names: fixed.slice(0, MAX_NAMES) },
+  ].filter((line) => line.names.length > 0)
+}

@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Timer, World } from '@everleaf/world'
+
+export type CoreProcess = {
+  readonly pid: () => number | undefined
+  readonly restarts: () => number
+  /** SIGTERM, then SIGKILL after `graceMs`; it is not started again. */
+  stop(graceMs: number): Promise<void>
+}
+
+const BACK_OFF_MS = [0, 100, 250, 500, 1_000, 2_000, 5_000] as const
+const HEALTHY_MS = 10_000
+/** What core exits with when starting again cannot help (wrong root key, another platform has the database). */
+export const CORE_GIVES_UP = 3
+
+/** Starts core and starts it again when it ends, waiting longer each time it does not live. */
+export function keepCore(options: { world: World; command: readonly string[]; onGiveUp: (status: number) => void }): CoreProcess {
+  const { world } = options
+  let child: ChildProcess | undefined
+  let failures = 0
+  let restarts = 0
+  let stopping = false
+  let timer: Timer | undefined
+
+  function start(): void {
+    const [file = '', ...args] = options.command
+    const began = world.monotonicMs()
+    // A group of its own: Ctrl-C in a terminal is for edge, which stops core in order.
+    child = spawn(file, args, { stdio: ['pipe', 'inherit', 'inherit'], detached: true })
+    child.on('error', (error) => world.log.error({ error: error.message }, 'core could not be started'))
+    child.on('exit', (code, signal) => {
+      child = undefined
+      if (stopping) return
+      if (code === CORE_GIVES_UP) return options.onGiveUp(code)
+      restarts++
+      failures = world.monotonicMs() - began > HEALTHY_MS ? 0 : failures + 1
+      const waitMs = BACK_OFF_MS[Math.min(Math.max(failures - 1, 0), BACK_OFF_MS.length - 1)] ?? 0
+      world.log.warn({ code, signal, waitMs }, 'core ended; it is started again')
+      timer = world.after(waitMs, start)
+    })
+  }
+
+  start()
+  return {
+    pid: () => child?.pid,
+    restarts: () => restarts,
+    async stop(graceMs) {
+      stopping = true
+      timer?.cancel()
+      const running = child
+      if (running === undefined) return
+      const ended = new Promise<void>((resolve) => running.once('exit', () => resolve()))
+      running.kill('SIGTERM')
+      const last = world.after(graceMs, () => running.kill('SIGKILL'))
+      await ended
+      last.cancel()
+    },
+  }
+}

@@ -1,0 +1,274 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
+import { createPool, type Engine, type InstanceSpec, type Pool } from '@everleaf/engine'
+import { createLocalEngine } from '@everleaf/engine-local'
+import { createGateway, createTable, type Gateway, ListenError, type Listening, type Table } from '@everleaf/gateway'
+import { createEdgeSide, type Difference, type EdgeSide, type Item } from '@everleaf/link'
+import type { World } from '@everleaf/world'
+import type { Config } from '../config.ts'
+import { type Home, prepareHome, rootKey, WrongMachine, writeDurably } from '../home.ts'
+import type { PortsFile } from '../ports.ts'
+import { hostLines, ownAddress } from './addresses.ts'
+import { backendsOver } from './backends.ts'
+import { openControl } from './control.ts'
+import { type CoreProcess, keepCore } from './core-process.ts'
+import { createLogSink } from './logs.ts'
+import { createMounts } from './mounts.ts'
+import { createState, type EdgeState } from './state.ts'
+
+/** What the process gives to edge. */
+export type Surroundings = {
+  readonly say: (line: string) => void
+  readonly stdin: NodeJS.ReadableStream
+  readonly exit: (status: number) => void
+  readonly onSignal: (signal: NodeJS.Signals, work: () => void) => void
+  /** The command that starts this program again, for core. */
+  readonly command: readonly string[]
+  /** Environment of npm in builds: the machine's own configuration of package registries. */
+  readonly buildEnv: Readonly<Record<string, string>>
+}
+
+const STOP_GRACE_MS = 10_000
+const INSTANCE_GRACE_MS = 10_000
+const READY_LIMIT_MS = 60_000
+
+type Parts = {
+  readonly config: Config
+  readonly home: Home
+  readonly world: World
+  readonly state: EdgeState
+  readonly table: Table
+  readonly pool: Pool
+  readonly engine: Engine
+  readonly gateway: Gateway
+  readonly mounts: ReturnType<typeof createMounts>
+  readonly addresses: Addresses
+}
+
+/** Known once the listeners are open. `fixed`: the platform's own address where its port 443 could be had. */
+type Addresses = { fixed: string | undefined }
+
+/** Starts the data plane and, behind it, core; resolves when the platform answers. Throws WrongMachine. */
+export async function startEdge(config: Config, around: Surroundings, world: World): Promise<void> {
+  const home = prepareHome(config.home)
+  const key = rootKey(home)
+  let stop = () => around.exit(0)
+  const control = await openControl({ socketPath: home.controlSocket, status: () => status(), stop: () => stop() })
+  const parts = await build(config, { home, world, key, around, tell: (event) => link?.tell(event), token: (input) => link.call.token(input) })
+  const listening = await listen(parts.gateway, config)
+  parts.addresses.fixed = listening.private.find(({ port }) => port === 443)?.host
+  const ports = portsOf(listening, config)
+  writeDurably(home.portsFile, JSON.stringify(ports), 0o600)
+  let settle: () => void = () => {}
+  const ready = new Promise<void>((resolve) => {
+    settle = resolve
+  })
+  const link: EdgeSide = createEdgeSide({
+    world,
+    socketPath: home.coreSocket,
+    offered: {
+      build: (input) => buildImage(input, parts),
+      instances: async ({ workload }) => parts.pool.instances(workload),
+    },
+    onSnapshot: (items) => {
+      takeSnapshot(items, parts)
+      settle()
+    },
+    onDifference: (difference) => takeDifference(difference, parts),
+    onDown: () => {},
+  })
+  const coreArguments = JSON.stringify({ config, ports, namespaces: parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works) })
+  const core = keepCore({ world, command: [...around.command, 'core', coreArguments], onGiveUp: (code) => around.exit(code) })
+  const status = async () => ({
+    ...ports,
+    ready: link.connected(),
+    core: { pid: core.pid() ?? null, restarts: core.restarts() },
+    connections: parts.gateway.connections,
+    requests: parts.gateway.requests,
+    findings: parts.engine.findings(),
+  })
+  stop = once(() => void stopAll({ parts, link, core, control, around }))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) around.onSignal(signal, stop)
+  if (config.withParent) around.stdin.on('end', stop).on('error', stop).resume()
+  await ready
+  around.say(`Everleaf is up: APIs on http://127.0.0.1:${ports.api}, TLS on ${ports.listen}:${ports.public}. Home: ${home.root}`)
+}
+
+type Hooks = { home: Home; world: World; key: Buffer; around: Surroundings; tell: EdgeSide['tell']; token: EdgeSide['call']['token'] }
+
+async function build(config: Config, { home, world, key, around, tell, token }: Hooks): Promise<Parts> {
+  const state = createState({ world, file: home.snapshotFile, rootKey: key })
+  const mounts = createMounts({ root: join(home.run, 'mounts'), crashPoint: world.crashPoint })
+  const logs = createLogSink({ world, folder: join(home.data, 'logs') })
+  const engine = await createLocalEngine({
+    world,
+    directory: join(home.run, 'engine'),
+    mode: config.settings.namespaces === 'off' ? 'plain' : 'auto',
+    buildEnv: around.buildEnv,
+  })
+  const table = createTable({
+    onSwap: ({ certificate, fingerprint }) => tell({ type: 'certificate-swapped', certificate, fingerprint, at: world.now().getTime() }),
+    onRefused: ({ certificate, reason }) => world.log.error({ certificate, reason }, 'a certificate cannot be served; the one before goes on'),
+  })
+  const addresses: Addresses = { fixed: undefined }
+  const pool = createPool({
+    world,
+    engine,
+    specFor: async ({ workload, revision, instance }) => instanceSpec({ workload, revision, instance }, { state, mounts, home, logs, addresses }),
+    tokenFor: token,
+    onEvent: tell,
+    settings: { stableWindowMs: config.settings.stableWindowMs, graceMs: INSTANCE_GRACE_MS, readyTimeoutMs: READY_LIMIT_MS },
+  })
+  const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket } })
+  const parts = { config, home, world, state, table, pool, engine, gateway, mounts, addresses }
+  if (state.items().length > 0) show(state.items(), parts)
+  return parts
+}
+
+async function listen(gateway: Gateway, config: Config): Promise<Listening> {
+  const own = ownAddress(config.home)
+  try {
+    return await gateway.listen({
+      public: { host: config.listen, port: config.ports.public },
+      private: [
+        { host: '127.0.0.1', port: config.ports.private },
+        { host: own, port: 443, optional: true },
+      ],
+      front: { host: config.listen, port: config.ports.front },
+      plain: { host: '127.0.0.1', port: config.ports.api },
+    })
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error
+    throw new WrongMachine(
+      `${error.message}\nStop what has that port, or choose another one: --port, --private-port, --http-port, --api-port (0 takes any free one).`,
+      { cause: error },
+    )
+  }
+}
+
+function portsOf(listening: Listening, config: Config): PortsFile {
+  return {
+    pid: process.pid,
+    listen: config.listen,
+    public: listening.public?.port ?? 0,
+    private: listening.private[0]?.port ?? 0,
+    front: listening.front?.port ?? 0,
+    api: listening.plain?.port ?? 0,
+    fixedNames: listening.private.find(({ port }) => port === 443)?.host ?? null,
+    domain: config.domain,
+    region: config.region,
+  }
+}
+
+function takeSnapshot(items: readonly Item[], parts: Parts): void {
+  const known = new Set([...parts.state.all('workload')].map(([key]) => key))
+  parts.state.replace(items)
+  show(items, parts)
+  for (const item of items) if (item.kind === 'workload') known.delete(item.key)
+  for (const gone of known) parts.pool.remove(gone)
+}
+
+function show(items: readonly Item[], parts: Parts): void {
+  writeTrust(parts)
+  parts.table.replace(items)
+  for (const item of items) if (item.kind === 'workload') parts.pool.apply(item.value)
+  for (const [key, value] of parts.state.all('mount')) parts.mounts.update(key, value)
+}
+
+function takeDifference(difference: Difference, parts: Parts): void {
+  parts.state.apply(difference)
+  parts.world.crashPoint('ingress.context-built')
+  parts.table.apply(difference)
+  parts.world.crashPoint('ingress.context-swapped')
+  for (const item of difference.upserts) {
+    if (item.kind === 'mount') parts.mounts.update(item.key, item.value)
+    if (item.kind === 'workload') parts.pool.apply(item.value)
+    if (item.kind === 'settings') writeTrust(parts)
+  }
+  for (const gone of difference.deletes) {
+    if (gone.kind === 'workload') parts.pool.remove(gone.key)
+    if (gone.kind === 'mount') parts.mounts.remove(gone.key)
+  }
+}
+
+/** The trust that `everleaf trust` and `everleaf env` hand out. */
+function writeTrust({ state, home }: Parts): void {
+  const ca = state.get('settings', 'platform')?.caCertificate
+  if (ca === undefined) return
+  writeFileSync(home.caFile, ca, { mode: 0o644 })
+  writeFileSync(home.trustFile, `${ca}\n${rootCertificates.join('\n')}\n`, { mode: 0o644 })
+}
+
+type SpecParts = { state: EdgeState; mounts: Parts['mounts']; home: Home; logs: ReturnType<typeof createLogSink>; addresses: Addresses }
+
+function instanceSpec(which: { workload: string; revision: string; instance: string }, { state, mounts, home, logs, addresses }: SpecParts): InstanceSpec {
+  const workload = state.get('workload', which.workload)
+  const revision = workload?.revisions.find(({ name }) => name === which.revision)
+  if (revision?.image === undefined) throw new Error(`${which.workload} ${which.revision} cannot be started: it is gone or has no image`)
+  return {
+    name: which.instance,
+    workload: which.workload,
+    image: join(home.data, 'images', revision.image),
+    commands: revision.commands,
+    arguments: revision.arguments,
+    env: revision.env,
+    mounts: revision.mounts.flatMap(({ path, mount }) => {
+      const item = state.get('mount', mount)
+      return item === undefined ? [] : [{ path, directory: mounts.folderOf(mount, item) }]
+    }),
+    token: undefined,
+    hosts: hostLines(state, { own: '127.0.0.1', fixed: addresses.fixed }),
+    trust: state.get('settings', 'platform')?.caCertificate ?? '',
+    port: revision.port,
+    memoryBytes: revision.memoryBytes,
+    readiness: revision.readiness,
+    log: (line) => logs.write(which.workload, { ...line, instance: which.instance }),
+  }
+}
+
+async function buildImage(input: { archive: string; image: string; timeoutMs: number }, { engine, home }: Parts) {
+  const lines: string[] = []
+  const log = (text: string) => void (lines.length < 2_000 && lines.push(text))
+  try {
+    const { digest } = await engine.build({ archive: join(home.data, input.archive), image: join(home.data, input.image), timeoutMs: input.timeoutMs, log })
+    return { succeeded: true, reason: 'succeeded', digest, log: lines.join('\n') }
+  } catch (error) {
+    return { succeeded: false, reason: error instanceof Error ? error.message : String(error), digest: '', log: lines.join('\n') }
+  }
+}
+
+async function stopAll({
+  parts,
+  link,
+  core,
+  control,
+  around,
+}: {
+  parts: Parts
+  link: EdgeSide
+  core: CoreProcess
+  control: { close(): void }
+  around: Surroundings
+}): Promise<void> {
+  const last = setTimeout(() => around.exit(1), STOP_GRACE_MS + 5_000)
+  last.unref()
+  rmSync(parts.home.portsFile, { force: true })
+  await parts.gateway.stop({ graceMs: STOP_GRACE_MS / 2 })
+  await core.stop(STOP_GRACE_MS)
+  link.close()
+  await parts.pool.close()
+  await parts.engine.close()
+  parts.state.flush()
+  control.close()
+  around.exit(0)
+}
+
+function once(work: () => void): () => void {
+  let done = false
+  return () => {
+    if (done) return
+    done = true
+    work()
+  }
+}
