@@ -20,3 +20,8 @@ test('NAME_PATTERN answers at once on the input that stalls the published one', 
   OURS.test(`${'_-'.repeat(100_000)}!`)
   assert.ok(performance.now() - before < 100)
 })
+
+for (const name of ['../../etc/passwd', 'a b', 'a\u0000b', 'a\nb', 'a\n', 'é1', '%2e%2e', '{{a}}', "a';--", '__proto__', '.a', 'a-', 'ａb'])
+  test(`NAME_PATTERN refuses ${JSON.stringify(name)}`, () => assert.equal(OURS.test(name), false))
+
+for (const name of ['sm-cert', '_a', 'a.b_c-d9', 'constructor', '00']) test(`NAME_PATTERN accepts ${name}`, () => assert.ok(OURS.test(name)))

@@ -196,3 +196,11 @@ test('the data of a version cannot be deleted alone', async () => {
   const { call, id } = await withSecret()
   assert.equal((await call('DELETE', `/secrets/${id}/versions/current/secret_data`)).status, 400)
 })
+
+test('a rotation and a deletion at once leave nothing behind, whichever comes first', async () => {
+  const { call, id, rotate, store } = await withSecret()
+  const [rotated, deleted] = await Promise.all([rotate(second), call('DELETE', `/secrets/${id}`)])
+  assert.ok(rotated.status === 201 || rotated.status === 404, rotated.text)
+  assert.equal(deleted.status, 204)
+  assert.deepEqual(await store.tables<{ sm_versions: object }>().selectFrom('sm_versions').selectAll().execute(), [])
+})

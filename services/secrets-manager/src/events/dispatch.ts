@@ -84,6 +84,7 @@ async function fixBatch(tx: Tx, taken: readonly Row[]): Promise<void> {
 async function forget(tx: Tx, group: EventGroup, taken: readonly Row[], world: World): Promise<'done' | { again: Date }> {
   const db = tx.tables<Tables>()
   await db.deleteFrom('sm_events').where('seq', 'in', seqs(taken)).execute()
+  world.crashPoint('sm.event-forgotten')
   const more = await pendingOf(db, group)
   return more.length === 0 ? 'done' : { again: world.now() }
 }

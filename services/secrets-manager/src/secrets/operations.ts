@@ -23,6 +23,7 @@ import { NewSecret, SecretPatch } from './shapes.ts'
 import { contentOf, type Facts, futureTime } from './types.ts'
 
 const CREATE = 'secrets-manager.secret.create'
+const READ = 'secrets-manager.secret.read'
 
 export const create = operation({
   body: NewSecret,
@@ -88,6 +89,8 @@ export const getByName = operation({
       .executeTakeFirst()
     if (row === undefined)
       throw notFound(`There is no secret of type ${type.slice(0, 64)} named ${name.slice(0, 256)} in the secret group ${group.slice(0, 64)}.`)
+    // The gate looked before this transaction began: the name may have gone over to another group since.
+    await requireGroup(context, READ, { ...params, group: row.group_id })
     return read(context, row)
   },
 })
