@@ -69,7 +69,7 @@ export function readConfig(env: Env, options: { needsHeader: boolean }): Checked
     profile: { ...(env.IAM_PROFILE_ID ? { id: env.IAM_PROFILE_ID } : {}), ...(env.IAM_PROFILE_NAME ? { name: env.IAM_PROFILE_NAME } : {}) },
     tokenFile: env.SYNC_TOKEN_FILE || undefined,
     secretsManagerUrl: required('SECRETS_MANAGER_URL', 'give the service URL of the Secrets Manager instance'),
-    codeEngineUrl: base.endsWith('/v2') ? base : `${base}/v2`,
+    codeEngineUrl: base === '' || base.endsWith('/v2') ? base : `${base}/v2`,
     project: required('CE_PROJECT_ID', 'Code Engine sets it in every component; elsewhere give the id of the project'),
     app: env.SYNC_APP?.trim() || required('CE_APP', 'Code Engine sets it in every app; a job sets SYNC_APP to the name of the app whose renewals it sweeps'),
     single: readSingle(env, problems),
