@@ -29,7 +29,7 @@ export const list = lookup({
   query: Listed,
   async run({ db, identity, may, baseUrl }, { query }) {
     const rows = await db.selectFrom('ce_projects').selectAll().where('account', '=', identity.account).where('status', '!=', 'soft_deleted').execute()
-    const readable = await Promise.all(rows.map(async (row) => ((await may('codeengine.tenant.read', projectResource(row))) ? [row] : [])))
+    const readable = await Promise.all(rows.map(async (row) => ((await maySee(may, row)) ? [row] : [])))
     return toList('projects', cut(readable.flat(), query), { query, href: `${baseUrl}/projects`, toShape: (row) => toShape(row, baseUrl) })
   },
 })
@@ -116,6 +116,11 @@ export const inProject = {
 }
 
 // rows
+// Readers of a project's content see it, and so do those with a platform role on it.
+async function maySee(may: (action: string, resource: Resource) => Promise<boolean>, row: ProjectRow): Promise<boolean> {
+  return (await may('codeengine.tenant.read', projectResource(row))) || (await may('codeengine.project.list', projectResource(row)))
+}
+
 /** The project of a content route, which must be active: 404 unknown, 403 not active (yet, or any more). */
 export async function activeProject(db: Kysely<Tables>, params: Readonly<Record<string, string>>): Promise<ProjectRow> {
   const row = await find(db, params)

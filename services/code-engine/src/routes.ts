@@ -21,9 +21,9 @@ const later = notImplemented
 export const routes: readonly Route[] = [
   // method   path                                     IAM action                operation
   ['GET', '/projects', 'any', projects.list],
-  ['POST', '/projects', 'codeengine.tenant.create', projects.create],
+  ['POST', '/projects', 'codeengine.project.create', projects.create],
   ['GET', P, 'codeengine.tenant.read', projects.get],
-  ['DELETE', P, 'codeengine.tenant.delete', projects.remove],
+  ['DELETE', P, 'codeengine.project.delete', projects.remove],
   ['GET', `${P}/egress_ips`, 'codeengine.tenant.read', later('get_project_egress_ips')],
   ['GET', `${P}/status_details`, 'codeengine.tenant.read', projects.statusDetails],
   ['GET', `${P}/allowed_outbound_destinations`, READ, later('list_allowed_outbound_destinations')],
