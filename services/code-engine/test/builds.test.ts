@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import type { EdgeCalls } from '@everleaf/link'
+import { assertSnapshot, newProject, startPlatform } from './platform.ts'
+
+const BUILD = { name: 'build', output_image: 'private.icr.io/me/app', output_secret: 'registry', source_type: 'local', strategy_type: 'buildpacks' }
+const ARCHIVE = gzipSync(Buffer.from('the source'))
+
+async function start(context: TestContext, options: { calls?: Partial<EdgeCalls>; maxArchiveBytes?: number } = {}) {
+  const dataFolder = await mkdtemp(join(tmpdir(), 'code-engine-'))
+  context.after(() => rm(dataFolder, { recursive: true }))
+  const asked: Parameters<EdgeCalls['build']>[0][] = []
+  const { calls, ...settings } = options
+  const platform = await startPlatform({
+    settings: { dataFolder, ...settings },
+    calls: {
+      build: async (input) => {
+        asked.push(input)
+        return { succeeded: true, reason: '', digest: `sha256:${asked.length}`, log: '' }
+      },
+      ...calls,
+    },
+  })
+  const project = await newProject(platform)
+  const { call } = platform
+  const upload = (body: Buffer = ARCHIVE) => call('PUT', `${project.at}/builds/build/source`, { body, type: 'application/gzip' })
+  const run = async (body: object = {}) => {
+    const made = await call('POST', `${project.at}/build_runs`, { body: { build_name: 'build', ...body } })
+    await platform.runJobs()
+    return made
+  }
+  return { platform, project, call, upload, run, asked, dataFolder, archives: () => readdir(join(dataFolder, 'archives')) }
+}
+
+test('a source is stored under its hash, and a build run makes the image that an app then runs', async (context) => {
+  const { platform, project, call, upload, run, asked, dataFolder } = await start(context)
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  const id = createHash('sha256').update(ARCHIVE).digest('hex')
+  const stored = await upload()
+  assert.equal(stored.status, 201)
+  assert.deepEqual(stored.body, { id, size: ARCHIVE.length })
+  assert.deepEqual(await readFile(join(dataFolder, 'archives', `${id}.tar.gz`)), ARCHIVE)
+  const made = await run()
+  assert.equal(made.status, 202)
+  assert.equal(made.body.status, 'pending')
+  assert.match(made.body.name, /^build-run-\d{6}-\d+$/)
+  const [input] = asked
+  assert.equal(input?.archive, `archives/${id}.tar.gz`)
+  assert.match(input?.image ?? '', /^images\/[0-9a-f-]+$/)
+  const { body: done } = await call('GET', `${project.at}/build_runs/${made.body.name}`)
+  assert.deepEqual([done.status, done.status_details.reason, done.status_details.output_digest], ['succeeded', 'succeeded', 'sha256:1'])
+  const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: `${BUILD.output_image}:latest` } })
+  assert.deepEqual([app.build, app.build_run], ['build', made.body.name])
+  assert.equal(`images/${platform.edge.item('workload', app.id)?.value.revisions[0]?.image}`, input?.image)
+  await assertSnapshot(platform)
+})
+
+test('an image is resolved when the revision is made: a later build changes nothing until the next revision', async (context) => {
+  const { platform, project, call, upload, run } = await start(context)
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  await upload()
+  await run({ name: 'one' })
+  const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: BUILD.output_image } })
+  const image = () => platform.edge.item('workload', app.id)?.value.revisions[0]?.image
+  const first = image()
+  await run({ name: 'two' })
+  assert.equal(image(), first)
+  await call('PATCH', `${project.at}/apps/app`, { match: '*', body: {} })
+  assert.notEqual(image(), first)
+  assert.equal((await call('GET', `${project.at}/apps/app/revisions/app-00001`)).body.image_digest, 'sha256:1')
+})
+
+test('an app made before its build waits for it', async (context) => {
+  const { platform, project, call, upload, run } = await start(context)
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: BUILD.output_image } })
+  assert.deepEqual([app.status, app.status_details.reason], ['deploying', 'waiting_for_resources'])
+  assert.deepEqual(platform.edge.item('workload', app.id)?.value.revisions, [])
+  await upload()
+  await run()
+  assert.equal(platform.edge.item('workload', app.id)?.value.revisions.length, 1)
+  assert.equal((await call('GET', `${project.at}/apps/app`)).body.status_details.reason, 'deploying')
+  await assertSnapshot(platform)
+})
+
+test('a build that fails says so with the end of its log; one that the edge loses is tried again', async (context) => {
+  const outcomes = [
+    () => Promise.reject(new Error('the edge is away')),
+    () => Promise.resolve({ succeeded: false, reason: 'failed', digest: '', log: 'line 1\nno package.json' }),
+  ]
+  const { platform, project, call, upload, run } = await start(context, {
+    calls: { build: async () => await (outcomes.shift()?.() ?? Promise.reject(new Error('too often'))) },
+  })
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  await upload()
+  const { body } = await run()
+  const status = async () => (await call('GET', `${project.at}/build_runs/${body.name}`)).body
+  assert.equal((await status()).status, 'running')
+  await platform.world.advance(2_000)
+  await platform.runJobs()
+  assert.equal((await status()).status, 'failed')
+  assert.match((await status()).status_details.message, /no package\.json/)
+})
+
+test('the build can be deleted before its run', async (context) => {
+  const { project, call, upload, run } = await start(context)
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  await upload()
+  const { body } = await run()
+  assert.equal((await call('GET', `${project.at}/build_runs?build_name=build`)).body.build_runs.length, 1)
+  assert.equal((await call('GET', `${project.at}/build_runs?build_name=none`)).body.build_runs.length, 0)
+  assert.equal((await call('DELETE', `${project.at}/builds/build`)).status, 202)
+  assert.equal((await call('DELETE', `${project.at}/build_runs/${body.name}`)).status, 202)
+})
+
+for (const [what, size, status] of [
+  ['at the limit', 0, 201],
+  ['one byte above it', 1, 413],
+] as const) {
+  test(`a source ${what} answers ${status} and leaves no part behind`, async (context) => {
+    const { project, call, upload, archives } = await start(context, { maxArchiveBytes: ARCHIVE.length })
+    await call('POST', `${project.at}/builds`, { body: BUILD })
+    const reply = await upload(Buffer.concat([ARCHIVE, Buffer.alloc(size)]))
+    assert.equal(reply.status, status)
+    assert.equal((await archives()).length, status === 201 ? 1 : 0)
+  })
+}
+
+test('what is no gzip, or is for no build, is refused and not kept', async (context) => {
+  const { project, call, upload, archives } = await start(context)
+  assert.equal((await upload()).status, 404)
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  assert.equal((await upload(Buffer.from('plain text'))).status, 400)
+  assert.equal((await upload(Buffer.alloc(0))).status, 400)
+  assert.deepEqual(await archives(), [])
+  assert.equal((await call('POST', `${project.at}/build_runs`, { body: { build_name: 'build' } })).status, 409)
+})
+
+for (const [what, change, status] of [
+  ['a local build that names a URL', { source_url: 'https://x.example/y' }, 400],
+  ['a git build without one', { source_type: 'git' }, 400],
+  ['a git build', { source_type: 'git', source_url: 'https://x.example/y' }, 201],
+  ['a build without strategy', { strategy_type: undefined }, 400],
+  ['an output image with spaces', { output_image: 'a b' }, 400],
+] as const) {
+  test(`${what}: ${status}`, async (context) => {
+    const { project, call } = await start(context)
+    assert.equal((await call('POST', `${project.at}/builds`, { body: { ...BUILD, ...change } })).status, status)
+  })
+}
+
+for (const change of [{ source_type: 'git', source_url: 'https://x.example/y' }, { strategy_type: 'dockerfile' }]) {
+  test(`a run of ${JSON.stringify(change)} answers 501 instead of pretending`, async (context) => {
+    const { project, call } = await start(context)
+    await call('POST', `${project.at}/builds`, { body: { ...BUILD, ...change } })
+    assert.equal((await call('POST', `${project.at}/build_runs`, { body: { build_name: 'build' } })).status, 501)
+  })
+}
+
+test('a patch of a build needs If-Match and resets with null', async (context) => {
+  const { project, call } = await start(context)
+  const { body } = await call('POST', `${project.at}/builds`, { body: { ...BUILD, timeout: 30 } })
+  assert.equal((await call('PATCH', `${project.at}/builds/build`, { body: {} })).status, 400)
+  const reply = await call('PATCH', `${project.at}/builds/build`, { match: body.entity_tag, body: { timeout: null, strategy_size: 'small' } })
+  assert.deepEqual([reply.body.timeout, reply.body.strategy_size, reply.body.run_build_params], [600, 'small', []])
+})
