@@ -63,6 +63,25 @@ export async function createAccount(context: Context, { name, email }: { name: s
   })
 }
 
+/** Replaces the API keys of the account's command line service ID by one new key. */
+export async function newCliKey({ store, world, deps }: Context, account: string): Promise<Secret> {
+  return await store.write(async (tx) => {
+    const db = tx.tables<Tables>()
+    const cli = await db
+      .selectFrom('iam_service_ids')
+      .select('id')
+      .where('account', '=', account)
+      .where('name', '=', CLI_NAME)
+      .orderBy('created_at')
+      .executeTakeFirst()
+    if (cli === undefined) throw new Error(`account ${account} has no service ID ${CLI_NAME}`)
+    const iamId = `iam-${cli.id}`
+    await db.deleteFrom('iam_api_keys').where('iam_id', '=', iamId).execute()
+    deps.revision.move(tx)
+    return new Secret((await insertApiKey(tx, { ...deps, world }, { account, iamId, createdBy: iamId, name: CLI_NAME })).value)
+  })
+}
+
 /** Ordinary policies: Administrator and Manager on all services, Administrator of the account management services and groups. */
 async function allowEverything(tx: Tx, world: World, account: string, iamId: string): Promise<void> {
   const grant = (serviceType: string, roles: readonly string[]) =>

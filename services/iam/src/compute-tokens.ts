@@ -58,10 +58,10 @@ export function readComputeToken(token: string, context: { ring: KeyRing; audien
   return { account, projectCrn: project_crn, componentType: component_type, componentName: component_name, issuedAtMs: issued_at_ms, sub }
 }
 
-/** Refuses from its commit on every token that was issued for the component until `at`: one that is made again under its name is another one. */
-export async function refuseTokensOf(tx: Tx, component: Component & { readonly at: Date }): Promise<void> {
+/** Refuses every token that was issued for the component until `at`: one that is made again under its name is another one. */
+export async function refuseTokensOf(tx: Tx, component: Component, when: Date): Promise<void> {
   const db = tx.tables<Tables>()
-  const at = component.at.getTime()
+  const at = when.getTime()
   const row = { project_crn: component.projectCrn, component_type: component.componentType, component_name: component.componentName, at }
   // Older lines have nothing to refuse any more: their tokens have expired.
   await db

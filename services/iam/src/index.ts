@@ -2,7 +2,7 @@ import type { Guard, Service } from '@everleaf/http'
 import type { Store, Tx, Vault } from '@everleaf/store'
 import type { World } from '@everleaf/world'
 import type { Issued } from './access-tokens.ts'
-import { bootstrap, createAccount } from './accounts.ts'
+import { bootstrap, createAccount, newCliKey } from './accounts.ts'
 import { type Component, type ComputeSubject, issueComputeToken, refuseTokensOf } from './compute-tokens.ts'
 import { identityDialect, policyDialect, tokenDialect } from './dialect.ts'
 import { explain, type Question } from './explain.ts'
@@ -14,6 +14,8 @@ import { dropAuthorizationsOf } from './policies/rows.ts'
 import { createRevision } from './revision.ts'
 import { identityRoutes, policyV1Routes, policyV2Routes, tokenRoutes } from './routes.ts'
 import type { Deps, IamDeps, Settings } from './service.ts'
+import { removeServiceId } from './service-ids.ts'
+import { createServiceKey, type MadeServiceKey, type ServiceKeyRequest } from './service-keys.ts'
 import { audienceOf } from './token.ts'
 
 export type { Issued } from './access-tokens.ts'
@@ -41,13 +43,26 @@ export async function createIam(options: { world: World; store: Store; vault: Va
     guard: guard satisfies Guard,
     services: servicesOver(deps),
     bootstrap: () => bootstrap(context),
+    /** A new API key of the command line's service ID in place of those it has: for a start that lost the first one. */
+    newCliKey: (account: string) => newCliKey(context, account),
     createAccount: (account: { name: string; email: string }) => createAccount(context, account),
     computeResourceToken: (subject: ComputeSubject): Issued => issueComputeToken({ ring, world, audience: audienceOf(settings.issuer) }, subject),
-    componentDeleted: (tx: Tx, component: Component & { at: Date }): Promise<void> => refuseTokensOf(tx, component),
+    /** Refuses the compute resource tokens issued for a component until now (or `at`). */
+    componentDeleted: (tx: Tx, component: Component & { at?: Date }): Promise<void> => refuseTokensOf(tx, component, component.at ?? world.now()),
     authorizesService: (call: ServiceCall): Promise<boolean> => authorizesService(call),
     /** Removes the authorizations that name an instance which is no more. */
     async instanceDeleted(tx: Tx, guid: string): Promise<void> {
       await dropAuthorizationsOf(tx, guid)
+      revision.move(tx)
+    },
+    createServiceKey: async (tx: Tx, request: ServiceKeyRequest): Promise<MadeServiceKey> => {
+      const made = await createServiceKey(tx, { world, deps }, request)
+      revision.move(tx)
+      return made
+    },
+    /** Removes a service ID that `createServiceKey` made, with its API key and policy. */
+    async removeServiceKey(tx: Tx, serviceId: string): Promise<void> {
+      await removeServiceId(tx, serviceId)
       revision.move(tx)
     },
     explain: (question: Question) => explain({ store, world, deps, policiesOf, instanceOf }, question),

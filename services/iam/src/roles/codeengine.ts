@@ -7,6 +7,8 @@ const actions = (...names: readonly string[]) => prefixed(SERVICE, names)
 const READ = actions('tenant.read', 'tenant.entities.read')
 const WRITE = actions('tenant.entities.create', 'tenant.entities.update', 'tenant.entities.delete')
 const MANAGE = actions('tenant.update')
+const SEE = actions('tenant.read')
+const LIFE = actions('project.create', 'project.delete', 'tenant.update')
 
 /** Code Engine knows no right finer than a project's entities; a project is an instance, its GUID the policy's serviceInstance. */
 export const codeengine: ServiceRoles = {
@@ -22,11 +24,7 @@ export const codeengine: ServiceRoles = {
       actions: actions('tenant.read', 'tenant.update'),
     }),
   ],
-  system_roles: instanceRoles({
-    Viewer: actions('project.read', 'project.list'),
-    Operator: actions('project.read', 'project.list'),
-    Editor: actions('project.read', 'project.list', 'project.create', 'project.update', 'project.delete'),
-    Administrator: actions('project.read', 'project.list', 'project.create', 'project.update', 'project.delete'),
-  }),
+  // Platform roles see projects, make them and take them away; what is in a project is the service roles' business.
+  system_roles: instanceRoles({ Viewer: SEE, Operator: SEE, Editor: [...SEE, ...LIFE], Administrator: [...SEE, ...LIFE] }),
   sources: { 'event-notifications': ['Viewer', 'Writer'] },
 }

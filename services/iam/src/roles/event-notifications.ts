@@ -14,19 +14,13 @@ const POST = actions('notifications.post')
 const SOURCES = actions(...all('sources', FULL))
 const EVENTS = actions(...all('events', FULL), 'severities.list')
 const READ = actions(...['topics', 'rules', 'destinations', 'subscriptions'].flatMap((thing) => all(thing, LOOK)))
-const WRITE = actions(...['topics', 'rules', 'destinations', 'subscriptions'].flatMap((thing) => all(thing, EDIT)), 'destinations.test')
+const WRITE = actions(...['topics', 'rules', 'destinations', 'subscriptions'].flatMap((thing) => all(thing, EDIT)))
 const DELETE = actions('topics.delete', 'rules.delete', 'destinations.delete', 'subscriptions.delete')
 const DEVICES = actions(...all('devices', FULL), ...all('tag-subscriptions', FULL), 'integrations.read', 'integrations.list', 'integrations.update')
 const STATUS = actions('status.read', 'status.update')
-const SMTP = actions(...all('smtp', FULL), ...all('smtp-users', FULL))
+const SMTP = actions(...all('smtp-config', FULL), ...all('smtp-users', FULL))
 const CONFIG = actions('config.read')
-const REST = actions(
-  ...all('integrations', FULL),
-  ...all('templates', FULL),
-  ...all('metrics', LOOK),
-  ...all('bounce-metrics', LOOK),
-  ...all('pre-defined-templates', LOOK),
-)
+const REST = actions(...all('integrations', FULL), ...all('templates', FULL), ...all('metrics', LOOK), 'publickey.read')
 const EVERYTHING = [...new Set([...COUNTS, ...POST, ...SOURCES, ...EVENTS, ...WRITE, ...DELETE, ...DEVICES, ...STATUS, ...SMTP, ...CONFIG, ...REST])]
 
 /** IBM's table of Event Notifications roles. Deleting topics, rules and destinations needs Manager or Administrator; sources are not a writer's. */

@@ -1,0 +1,20 @@
+/** Words of the resource controller's refusals. The form is IBM's (`RC-…`), the list is ours. */
+export const CODES = {
+  badRequest: 'RC-BadRequest',
+  unauthorized: 'RC-IamUnauthorized',
+  forbidden: 'RC-IamForbidden',
+  notFound: 'RC-NotFound',
+  instanceNotFound: 'RC-ServiceInstanceNotFound',
+  keyNotFound: 'RC-ResourceKeyNotFound',
+  groupNotFound: 'RC-ResourceGroupNotFound',
+  planNotFound: 'RC-PlanNotFound',
+  hasDependents: 'RC-InstanceHasDependents',
+  locked: 'RC-InstanceLocked',
+  conflict: 'RC-Conflict',
+  tooLarge: 'RC-RequestTooLarge',
+  unsupportedMedia: 'RC-UnsupportedMediaType',
+  notImplemented: 'RC-NotImplemented',
+  tooMany: 'RC-TooManyRequests',
+  unavailable: 'RC-Unavailable',
+  internal: 'RC-InternalServerError',
+} as const
