@@ -137,7 +137,7 @@ function entryOf(header: TarHeader, path: string, { kinds, refuse }: { kinds: Re
       return { kind: 'directory', path }
     case 'symlink': {
       const parts = linkname.split('/').filter((part) => part !== '' && part !== '.')
-      const wandering = parts.slice(parts.findLastIndex((part) => part === '..') + 1).length !== parts.filter((part) => part !== '..').length
+      const wandering = parts.slice(parts.lastIndexOf('..') + 1).length !== parts.filter((part) => part !== '..').length
       const resolved = posix.join(posix.dirname(path), linkname)
       if (linkname === '' || linkname.startsWith('/') || linkname.includes('\0') || wandering || resolved === '..' || resolved.startsWith('../'))
         refuse(name, 'links out of the archive')

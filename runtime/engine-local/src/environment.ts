@@ -39,7 +39,7 @@ export function environmentOf(input: { spec: InstanceSpec; image: Image; port: n
       : Object.fromEntries(['CR_TOKEN_FILENAME', ...CLIENTS.map((name) => `${name}_CR_TOKEN_FILENAME`)].map((name) => [name, places.tokenFile ?? '']))
   const all = join(places.trust, trust.all)
   return {
-    X_NODE_COMPILE_CACHE: places.cache,
+    NODE_COMPILE_CACHE: places.cache,
     TMPDIR: places.temp,
     ...tokens,
     ...image.env,

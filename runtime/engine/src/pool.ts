@@ -79,7 +79,7 @@ export function createPool(options: PoolOptions): Pool {
     restart: (id) => groups.get(id)?.restart(),
     async close() {
       closed = true
-      for (const group of groups.values()) leave(group)
+      for (const group of groups.values()) void leave(group)
       groups.clear()
       await Promise.all(leaving)
     },
