@@ -205,10 +205,10 @@ export function notAllowed({ identity }: ReadContext, action: string): ApiError 
   )
 }
 
-/** The instance of this request; the gate has looked it up. */
+/** The instance of this request; the gate has looked it up, so it is missing only when it was deleted since. */
 export function instanceFor({ deps }: Pick<ReadContext, 'deps'>, { instance = '' }: Params): Instance {
   const found = deps.seen.get(instance)
-  if (found === undefined) throw new Error(`instance ${instance} passed no gate`)
+  if (found === undefined) throw notFound(`There is no Secrets Manager instance ${instance}.`)
   return found
 }
 
