@@ -104,7 +104,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
 const DEFAULTS: Settings = { stableWindowMs: 60_000, eventsWindowMs: 0, deliveryProfile: 'durable', namespaces: 'auto' }
 
 function readSettings(pairs: readonly string[]): Settings {
-  return pairs.reduce((settings, pair) => ({ ...settings, ...readSetting(pair) }), DEFAULTS)
+  return Object.assign({}, DEFAULTS, ...pairs.map(readSetting))
 }
 
 function readSetting(pair: string): Partial<Settings> {

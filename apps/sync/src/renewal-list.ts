@@ -1,5 +1,4 @@
 import { ApiFailure, type CodeEngine } from '@everleaf/clients'
-import type { World } from '@everleaf/world'
 import { type Renewal, readRenewals } from './renewals.ts'
 
 export const RENEWALS_KEY = 'renewals.json'
@@ -14,18 +13,9 @@ export class BadRenewals extends Error {
   }
 }
 
-const KEPT_MS = 2_000
-
-/** Reads the config map `<app>-renewals` (and adds the single renewal of the environment); kept for two seconds, so that a batch reads it once. */
-export function createRenewalList(options: {
-  world: Pick<World, 'monotonicMs'>
-  codeEngine: CodeEngine
-  project: string
-  name: string
-  single: Renewal | undefined
-}) {
-  const { world, codeEngine, project, name, single } = options
-  let kept: { renewals: readonly Renewal[]; until: number } | undefined
+/** Reads the config map `<app>-renewals` (and adds the single renewal of the environment); read for each delivery, because a secret that a kept list does not name would be passed over. Reads at the same time are one. */
+export function createRenewalList(options: { codeEngine: CodeEngine; project: string; name: string; single: Renewal | undefined }) {
+  const { codeEngine, project, name, single } = options
   let reading: Promise<readonly Renewal[]> | undefined
   const read = async (): Promise<readonly Renewal[]> => {
     const text = await codeEngine.getConfigMap(project, name).then(
@@ -36,14 +26,11 @@ export function createRenewalList(options: {
       },
     )
     const listed = text === undefined ? [] : parse(text)
-    const renewals = single === undefined ? listed : [...listed.filter((renewal) => renewal.name !== single.name), single]
-    kept = { renewals, until: world.monotonicMs() + KEPT_MS }
-    return renewals
+    return single === undefined ? listed : [...listed.filter((renewal) => renewal.name !== single.name), single]
   }
   return {
     /** Throws ApiFailure or BadRenewals. */
     load(): Promise<readonly Renewal[]> {
-      if (kept !== undefined && world.monotonicMs() < kept.until) return Promise.resolve(kept.renewals)
       reading ??= read().finally(() => {
         reading = undefined
       })

@@ -75,8 +75,7 @@ export async function startCore(options: CoreArguments, around: CoreSurroundings
   const stop = () => {
     if (stopping) return
     stopping = true
-    const last = setTimeout(() => around.exit(1), STOP_GRACE_MS)
-    last.unref()
+    world.after(STOP_GRACE_MS, () => around.exit(1))
     void (async () => {
       link.close()
       await server.close()

@@ -56,10 +56,6 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   let stop = () => around.exit(0)
   const control = await openControl({ socketPath: home.controlSocket, status: () => status(), stop: () => stop() })
   const parts = await build(config, { home, world, key, around, tell: (event) => link?.tell(event), token: (input) => link.call.token(input) })
-  const listening = await listen(parts.gateway, config)
-  parts.addresses.fixed = listening.private.find(({ port }) => port === 443)?.host
-  const ports = portsOf(listening, config)
-  writeDurably(home.portsFile, JSON.stringify(ports), 0o600)
   let settle: () => void = () => {}
   const ready = new Promise<void>((resolve) => {
     settle = resolve
@@ -78,6 +74,12 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
     onDifference: (difference) => takeDifference(difference, parts),
     onDown: () => {},
   })
+  // What was served before is served again at once; core's own word comes when it is there.
+  if (parts.state.items().length > 0) show(parts.state.items(), parts)
+  const listening = await listen(parts.gateway, config)
+  parts.addresses.fixed = listening.private.find(({ port }) => port === 443)?.host
+  const ports = portsOf(listening, config)
+  writeDurably(home.portsFile, JSON.stringify(ports), 0o600)
   const coreArguments = JSON.stringify({ config, ports, namespaces: parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works) })
   const core = keepCore({ world, command: [...around.command, 'core', coreArguments], onGiveUp: (code) => around.exit(code) })
   const status = async () => ({
@@ -122,7 +124,6 @@ async function build(config: Config, { home, world, key, around, tell, token }: 
   })
   const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket } })
   const parts = { config, home, world, state, table, pool, engine, gateway, mounts, addresses }
-  if (state.items().length > 0) show(state.items(), parts)
   return parts
 }
 
@@ -166,7 +167,7 @@ function takeSnapshot(items: readonly Item[], parts: Parts): void {
   parts.state.replace(items)
   show(items, parts)
   for (const item of items) if (item.kind === 'workload') known.delete(item.key)
-  for (const gone of known) parts.pool.remove(gone)
+  for (const gone of known) void parts.pool.remove(gone)
 }
 
 function show(items: readonly Item[], parts: Parts): void {
@@ -187,7 +188,7 @@ function takeDifference(difference: Difference, parts: Parts): void {
     if (item.kind === 'settings') writeTrust(parts)
   }
   for (const gone of difference.deletes) {
-    if (gone.kind === 'workload') parts.pool.remove(gone.key)
+    if (gone.kind === 'workload') void parts.pool.remove(gone.key)
     if (gone.kind === 'mount') parts.mounts.remove(gone.key)
   }
 }
@@ -251,8 +252,7 @@ async function stopAll({
   control: { close(): void }
   around: Surroundings
 }): Promise<void> {
-  const last = setTimeout(() => around.exit(1), STOP_GRACE_MS + 5_000)
-  last.unref()
+  parts.world.after(STOP_GRACE_MS + 5_000, () => around.exit(1))
   rmSync(parts.home.portsFile, { force: true })
   await parts.gateway.stop({ graceMs: STOP_GRACE_MS / 2 })
   await core.stop(STOP_GRACE_MS)

@@ -14,9 +14,9 @@ const FLUSH_MS = 200
 export function createLogSink(options: { world: World; folder: string }): LogSink {
   const waiting = new Map<string, string[]>()
   const sizes = new Map<string, number>()
-  let timer: { cancel(): void } | undefined
+  let waitingForFlush = false
   const flush = () => {
-    timer = undefined
+    waitingForFlush = false
     for (const [file, lines] of waiting) {
       try {
         writeLines(file, lines.join(''), sizes)
@@ -32,7 +32,9 @@ export function createLogSink(options: { world: World; folder: string }): LogSin
       const file = join(options.folder, `${workload.replace(/[^A-Za-z0-9-]/g, '_')}.log`)
       const line = `${new Date(at).toISOString()} ${instance} ${stream} ${text}\n`
       waiting.get(file)?.push(line) ?? waiting.set(file, [line])
-      timer ??= options.world.after(FLUSH_MS, flush)
+      if (waitingForFlush) return
+      waitingForFlush = true
+      options.world.after(FLUSH_MS, flush)
     },
     flush,
   }
