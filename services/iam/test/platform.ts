@@ -29,6 +29,9 @@ export async function startIam() {
     })
     return { status: reply.statusCode, headers: reply.headers, body: reply.body === '' ? undefined : reply.json() }
   }
+  /** A body as it is, for those that no JSON library would write. */
+  const inject = (url: string, token: string, payload: string) =>
+    app.inject({ method: 'POST', url: `/iam${url}`, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, payload })
   const grant = async (form: Record<string, string>, headers: Record<string, string> = {}) => {
     const reply = await app.inject({
       method: 'POST',
@@ -42,7 +45,7 @@ export async function startIam() {
     const { body } = await grant({ grant_type: 'urn:ibm:params:oauth:grant-type:apikey', apikey })
     return body.access_token
   }
-  return { world, store, vault, iam, instances, call, grant, login, settings }
+  return { world, store, vault, iam, instances, call, inject, grant, login, settings }
 }
 
 export type Started = Awaited<ReturnType<typeof startIam>>

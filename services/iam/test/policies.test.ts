@@ -275,3 +275,9 @@ test('explain() names the policy that allows, the role that does not hold, and t
   const unlinked = await iam.explain({ crToken: iam.computeResourceToken(component).token, profile: { name: 'p' }, action: 'x', resource })
   assert.deepEqual([unlinked.allowed, unlinked.steps.at(-1)?.what], [false, 'link'])
 })
+
+test('a policy body that names a member twice is refused', async () => {
+  const { account, profile, token, inject } = await withProfile()
+  const body = JSON.stringify(accessPolicy(account, profile.iam_id, 'Reader', {})).replace('{', '{"type":"authorization",')
+  assert.equal((await inject('/v1/policies', token, body)).statusCode, 400)
+})

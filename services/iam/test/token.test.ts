@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createIam } from '../src/index.ts'
 import { API_KEY_GRANT, addInstance, CR_GRANT, startIam, startWithOwner } from './platform.ts'
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
@@ -181,4 +182,36 @@ test('signing keys rotate without a refused login: the next key is published bef
 test('published keys hold nothing private', async () => {
   const { call } = await startIam()
   for (const key of (await call('GET', '/identity/keys')).body.keys) assert.deepEqual(Object.keys(key).sort(), ['alg', 'e', 'kid', 'kty', 'n', 'use'])
+})
+
+test('a second start verifies the tokens of the first, and a new command line key replaces the lost one', async () => {
+  const { world, store, vault, settings, made, token, login } = await startWithOwner()
+  const again = await createIam({ world, store, vault, settings, deps: { instanceOf: async () => undefined } })
+  assert.equal((await again.guard.authenticate(token))?.iamId, made.ownerIamId)
+  const key = await again.newCliKey(made.account)
+  assert.equal(String(key), '[redacted]')
+  assert.ok(await login(key.reveal()))
+  assert.equal(await login(made.cliKey.reveal()), undefined)
+})
+
+test('no API key, token or signing key stands in the database as it is', async () => {
+  const { store, made, token } = await startWithOwner()
+  const tables = ['iam_api_keys', 'iam_keys', 'iam_accounts', 'iam_users', 'iam_policies', 'store_audit', 'store_keys'] as const
+  const db = store.tables<Record<(typeof tables)[number], Record<string, unknown>>>()
+  const text = JSON.stringify(await Promise.all(tables.map((table) => db.selectFrom(table).selectAll().execute())))
+  for (const canary of [made.ownerKey.reveal(), made.cliKey.reveal(), token, 'PRIVATE KEY']) assert.ok(!text.includes(canary))
+})
+
+test('a refusal repeats nothing of the credential that was sent', async () => {
+  const { grant } = await startIam()
+  const canary = 'canary-5f1c'.repeat(4)
+  const bodies = [
+    await grant({ grant_type: API_KEY_GRANT, apikey: canary }),
+    await grant({ grant_type: CR_GRANT, cr_token: canary, profile_name: canary }),
+    await grant({ grant_type: API_KEY_GRANT, apikey: canary.repeat(300) }),
+  ]
+  for (const { status, body } of bodies) {
+    assert.equal(status, 400)
+    assert.ok(!JSON.stringify(body).includes(canary))
+  }
 })
