@@ -44,6 +44,8 @@ async function activate(deps: Deps, id: string) {
   const finish = async (tx: Tx) => {
     const change = changeOf(tx, deps)
     await change.db.updateTable('ce_projects').set({ status: 'active' }).where('id', '=', id).where('status', '=', 'creating').execute()
+    // Makes the project's key before anything is sealed for it: a key made by one of several writes that commit together opens nothing for the others.
+    await deps.vault.seal(tx, { scope: id, row: 'ce_projects' }, '')
     if (item !== undefined) await keepProjectCertificate(change, project, item)
     return 'done' as const
   }

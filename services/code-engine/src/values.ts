@@ -15,7 +15,7 @@ export async function openSecret({ vault }: Deps, row: SecretRow): Promise<Recor
 
 export type Loaded = { readonly version: string; readonly entries: Entries }
 
-/** Values that a transaction has just written, by valueKey: they are not read back (a new project's key opens nothing before its commit). */
+/** Values that a transaction has just written, by valueKey: they are not read back and opened again. */
 export type Fresh = ReadonlyMap<string, Loaded>
 
 /** Reads the secrets and config maps that are named, and nothing else. */

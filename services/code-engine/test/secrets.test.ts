@@ -157,3 +157,22 @@ test('a project has room for 100 secrets, or what the settings say', async () =>
   assert.equal(reply.status, 409)
   assert.equal(reply.body.errors[0].code, 'limit_exceeded')
 })
+
+test('a sealed value that was moved back from an older version does not open', async () => {
+  const platform = await startPlatform()
+  const { at } = await newProject(platform)
+  const { call, store } = platform
+  const body = (a: string) => ({ format: 'generic', data: { a } })
+  await call('POST', `${at}/secrets`, { body: { name: 'one', ...body('1') } })
+  type Rows = { ce_secrets: { sealed: string } }
+  const [old] = await store.tables<Rows>().selectFrom('ce_secrets').selectAll().execute()
+  await call('PUT', `${at}/secrets/one`, { match: '*', body: body('2') })
+  await store.write(async (tx) => {
+    await tx
+      .tables<Rows>()
+      .updateTable('ce_secrets')
+      .set({ sealed: old?.sealed ?? '' })
+      .execute()
+  })
+  assert.equal((await call('GET', `${at}/secrets/one`)).status, 500)
+})

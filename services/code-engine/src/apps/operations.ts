@@ -3,7 +3,6 @@ import { isDuplicate } from '@everleaf/store'
 import { appGone, mappingsOfComponent } from '../changes.ts'
 import { handOver } from '../edge.ts'
 import { firstTag, nextTag, requireMatch } from '../entity-tags.ts'
-import { PLATFORM_NAMES } from '../environment.ts'
 import { CODES } from '../errors.ts'
 import { appEndpoints, VISIBILITY } from '../hosts.ts'
 import { resolveImage } from '../images.ts'
@@ -205,7 +204,7 @@ function toShape(live: LiveApp, view: ShapeView) {
 /** What an app and its revisions have in common. */
 export function commonShape(settings: AppSettings, { project, app, newest }: Omit<LiveApp, 'ready'>, { deps, version }: ShapeView) {
   const computed = computedEnv(app.name, project, deps).map(([name, value]) => ({ type: 'literal' as const, name, value }))
-  const own = settings.run_env_variables.filter(({ name }) => name === undefined || !PLATFORM_NAMES.has(name))
+  const own = settings.run_env_variables
   return {
     ...settings,
     // Before API level 2.1.0 the platform's variables stood among the user's.
