@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { ApiFailure } from '@everleaf/clients'
 import type { Session } from './session.ts'
 
@@ -32,8 +33,36 @@ export async function until<T>(
   }
 }
 
+type App = { readonly name: string; readonly archive: Uint8Array; readonly settings: Readonly<Record<string, unknown>> }
+
+/** Names the source and settings that an app runs: the same deployment twice does nothing the second time. */
+const DEPLOYMENT = 'EVERLEAF_DEPLOYMENT'
+
 /** Builds a folder from local source and makes or updates the app that runs it; resolves when it is ready. */
-export async function deployApp(session: Session, app: { name: string; archive: Uint8Array; settings: Readonly<Record<string, unknown>> }): Promise<void> {
+export async function deployApp(session: Session, app: App): Promise<void> {
+  const { codeEngine, project } = session
+  const known = await orMissing(codeEngine.getApp(project, app.name))
+  const deployment = createHash('sha256').update(app.archive).update(JSON.stringify(app.settings)).digest('hex')
+  if (known?.status === 'ready' && known.run_env_variables?.some(({ name, value }) => name === DEPLOYMENT && value === deployment)) return
+  const image = await buildImage(session, app)
+  const variables = Array.isArray(app.settings.run_env_variables) ? app.settings.run_env_variables : []
+  const settings = { ...app.settings, image_reference: image, run_env_variables: [...variables, { type: 'literal', name: DEPLOYMENT, value: deployment }] }
+  if (known === undefined) await codeEngine.createApp(project, { name: app.name, ...settings })
+  else await codeEngine.updateApp(project, app.name, { json: settings, ifMatch: '*' })
+  const ready = await until(session, {
+    what: `the app ${app.name}`,
+    limitMs: 60_000,
+    ask: () => codeEngine.getApp(project, app.name),
+    isDone: ({ status, status_details: details }) =>
+      status !== 'deploying' && (status !== 'ready' || details?.latest_ready_revision === details?.latest_created_revision),
+  })
+  if (ready.status !== 'ready')
+    throw new Error(
+      `the app ${app.name} is ${ready.status}: ${ready.status_details?.reason ?? 'no reason given'}. See what it wrote below data/logs of the home.`,
+    )
+}
+
+async function buildImage(session: Session, app: App): Promise<string> {
   const { codeEngine, project } = session
   const image = `private.everleaf/${app.name}`
   await ensure(
@@ -49,16 +78,5 @@ export async function deployApp(session: Session, app: { name: string; archive: 
     isDone: ({ status }) => status === 'succeeded' || status === 'failed',
   })
   if (built.status === 'failed') throw new Error(`the build of ${app.name} failed: ${built.status_details?.reason ?? 'no reason given'}`)
-  const known = await orMissing(codeEngine.getApp(project, app.name))
-  if (known === undefined) await codeEngine.createApp(project, { name: app.name, image_reference: image, ...app.settings })
-  else await codeEngine.updateApp(project, app.name, { json: { image_reference: image, ...app.settings }, ifMatch: '*' })
-  const ready = await until(session, {
-    what: `the app ${app.name}`,
-    limitMs: 60_000,
-    ask: () => codeEngine.getApp(project, app.name),
-    isDone: ({ status, status_details: details }) =>
-      status !== 'deploying' && (status !== 'ready' || details?.latest_ready_revision === details?.latest_created_revision),
-  })
-  if (ready.status !== 'ready')
-    throw new Error(`the app ${app.name} is ${ready.status}: ${ready.status_details?.reason ?? 'no reason given'}. See the logs below data/logs of the home.`)
+  return image
 }

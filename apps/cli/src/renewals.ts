@@ -19,6 +19,7 @@ export type RenewalState = {
   readonly state: 'replacing' | 'fresh' | 'refused' | 'rolled-back' | 'unproven'
   readonly source?: { readonly fingerprint: string; readonly version_id: string }
   readonly in_place?: string
+  readonly refused_version?: string
   readonly reasons?: readonly string[]
   readonly warnings?: readonly string[]
   readonly not_after?: string
@@ -32,6 +33,12 @@ const RENEWALS = `${SYNC_APP}-renewals`
 const STATE = `${SYNC_APP}-state`
 const KEY = 'renewals.json'
 const MAX_CONFLICTS = 5
+
+/** True once sync has said what became of this version. */
+export function isSettled(state: RenewalState | undefined, versionId: string): boolean {
+  if (state?.state === 'refused') return state.refused_version === versionId
+  return state?.source?.version_id === versionId && state.state !== 'replacing'
+}
 
 export async function readRenewals({ codeEngine, project }: Session): Promise<readonly Renewal[]> {
   const map = await orMissing(codeEngine.getConfigMap(project, RENEWALS))

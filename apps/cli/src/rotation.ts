@@ -1,7 +1,7 @@
 import { call } from '@everleaf/clients'
 import { SYNC_APP } from './pipeline.ts'
 import type { Prober } from './prober.ts'
-import { type RenewalState, readState } from './renewals.ts'
+import { isSettled, type RenewalState, readState } from './renewals.ts'
 import type { Session } from './session.ts'
 
 export type Hop = { readonly name: 'notified' | 'delivered' | 'started' | 'fetched' | 'replaced' | 'served'; readonly ms: number }
@@ -60,7 +60,7 @@ async function settled(session: Session, renewal: string, versionId: string): Pr
   const endsAt = world.monotonicMs() + AFTERWARDS_MS
   for (;;) {
     const state = await readState(session, renewal)
-    if (state?.source?.version_id === versionId && state.state !== 'replacing') return state
+    if (isSettled(state, versionId)) return state
     if (world.monotonicMs() > endsAt) return state
     await world.sleep(20)
   }

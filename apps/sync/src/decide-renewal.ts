@@ -15,10 +15,15 @@ export type RenewalState = {
   readonly in_place?: string
   readonly last_good?: string
   readonly failed?: { readonly fingerprint: string; readonly version_id: string; readonly renewal: string; readonly at: string }
+  /** The version that was refused, where the state is `refused`; `source` stays the last one that was not. */
+  readonly refused_version?: string
   readonly reasons?: readonly string[]
   readonly warnings?: readonly string[]
   readonly not_after?: string
   readonly changed_at: string
+  /** When this version had been read from Secrets Manager, and when Code Engine had taken it. */
+  readonly fetched_at?: string
+  readonly replaced_at?: string
   readonly proven_at?: string
 }
 

@@ -28,7 +28,7 @@ export type RenewalRun = {
 
 type Job = RenewalRun & { readonly deps: RenewalDeps; readonly renewal: Renewal; readonly digest: string; readonly project: string }
 type Accepted = Extract<Verdict, { accept: true }>
-type Seen = { version: SecretVersion; target: CeSecret; state: RenewalState | undefined; previous: SecretVersionMetadata | undefined }
+type Seen = { fetchedAt: string; version: SecretVersion; target: CeSecret; state: RenewalState | undefined; previous: SecretVersionMetadata | undefined }
 /** Somebody else wrote meanwhile: everything is read and decided again. */
 type Again = { readonly again: string }
 
@@ -84,8 +84,14 @@ async function attempt(job: Job): Promise<Outcome | Again> {
 
 async function readAll(job: Job): Promise<Seen | Outcome> {
   const { world, secretsManager, codeEngine, state } = job.deps
+  let fetchedAt = ''
   const [version, target, entry, previous] = await Promise.all([
-    secretsManager.getVersion(job.secretId, 'current').catch(unlessMissing),
+    secretsManager
+      .getVersion(job.secretId, 'current')
+      .finally(() => {
+        fetchedAt = world.now().toISOString()
+      })
+      .catch(unlessMissing),
     codeEngine.getSecret(job.project, job.renewal.target).catch(unlessMissing),
     state.read(job.renewal.name),
     // Only tells whether the previous version can serve as last good; without it a copy is kept in Code Engine.
@@ -97,7 +103,7 @@ async function readAll(job: Job): Promise<Seen | Outcome> {
   if (target === undefined)
     return { result: 'refused', reasons: [`there is no Code Engine secret ${job.renewal.target} in the project: create it once, of format tls`] }
   if (target.format !== 'tls') return { result: 'refused', reasons: [`the Code Engine secret ${job.renewal.target} is of format ${target.format}, not tls`] }
-  return { version, target, state: entry, previous }
+  return { fetchedAt, version, target, state: entry, previous }
 }
 
 async function replace(job: Job, seen: Seen, verdict: Accepted): Promise<Outcome | Again> {
@@ -127,8 +133,9 @@ async function replace(job: Job, seen: Seen, verdict: Accepted): Promise<Outcome
       return refuse(job, { ...seen, state: replacing }, [`Code Engine refused the pair: ${cause.message}`])
     throw cause
   }
+  const replacedAt = world.now().toISOString()
   job.onReplaced?.()
-  return settle(job, seen, verdict, { tag: written.entity_tag, replaced: true, state: replacing })
+  return settle(job, seen, verdict, { tag: written.entity_tag, replaced: true, replacedAt, state: replacing })
 }
 
 async function announce(job: Job, seen: Seen, { lastGood, replacing }: { lastGood: string | undefined; replacing: RenewalState }): Promise<boolean> {
@@ -136,10 +143,10 @@ async function announce(job: Job, seen: Seen, { lastGood, replacing }: { lastGoo
   return job.deps.state.write(job.renewal.name, seen.state, replacing)
 }
 
-type Settling = { readonly tag: string; readonly replaced: boolean; readonly state: RenewalState | undefined }
+type Settling = { readonly tag: string; readonly replaced: boolean; readonly replacedAt?: string; readonly state: RenewalState | undefined }
 
 /** Reads back and proves; ends as fresh, or rolled back, or unproven. */
-async function settle(job: Job, seen: Seen, verdict: Accepted, { tag, replaced, state }: Settling): Promise<Outcome | Again> {
+async function settle(job: Job, seen: Seen, verdict: Accepted, { tag, replaced, replacedAt, state }: Settling): Promise<Outcome | Again> {
   const { world, codeEngine } = job.deps
   const [proof, back] = await Promise.all([
     prove(world, { probes: job.renewal.probes, fingerprint: verdict.fingerprint, limitMs: job.deps.proofLimitMs }),
@@ -151,7 +158,13 @@ async function settle(job: Job, seen: Seen, verdict: Accepted, { tag, replaced, 
   if (!proof.proven) return rollBack(job, seen, verdict, { tag, state, reasons: proofReasons(proof) })
   const now = world.now().toISOString()
   const lastGood = state?.last_good === undefined || state.last_good === verdict.fingerprint ? {} : { last_good: state.last_good }
-  const fresh = entryOf(job, seen, verdict, { state: 'fresh', in_place: verdict.fingerprint, proven_at: now, ...lastGood })
+  const fresh = entryOf(job, seen, verdict, {
+    state: 'fresh',
+    in_place: verdict.fingerprint,
+    proven_at: now,
+    ...(replacedAt === undefined ? {} : { replaced_at: replacedAt }),
+    ...lastGood,
+  })
   if (!(await job.deps.state.write(job.renewal.name, state, fresh))) return { again: 'the state of the renewal was changed by somebody else' }
   return { result: replaced ? 'proven' : 'in-place', fingerprint: verdict.fingerprint, warnings: verdict.warnings }
 }
@@ -198,19 +211,24 @@ async function refuse(job: Job, seen: Seen, reasons: readonly string[]): Promise
     ...(in_place === undefined ? {} : { in_place }),
     ...(last_good === undefined ? {} : { last_good }),
     ...(failed === undefined ? {} : { failed }),
+    refused_version: seen.version.id,
     reasons,
     ...(not_after === undefined ? {} : { not_after }),
     changed_at: world.now().toISOString(),
     ...(proven_at === undefined ? {} : { proven_at }),
   }
-  const isKnown = seen.state?.state === 'refused' && seen.state.renewal === job.digest && seen.state.reasons?.join() === reasons.join()
+  const isKnown =
+    seen.state?.state === 'refused' &&
+    seen.state.refused_version === seen.version.id &&
+    seen.state.renewal === job.digest &&
+    seen.state.reasons?.join() === reasons.join()
   if (!isKnown) await state.write(job.renewal.name, seen.state, entry)
   return { result: 'refused', reasons }
 }
 
-type Ending = Pick<RenewalState, 'state'> & Partial<Pick<RenewalState, 'in_place' | 'last_good' | 'failed' | 'reasons' | 'proven_at'>>
+type Ending = Pick<RenewalState, 'state'> & Partial<Pick<RenewalState, 'in_place' | 'last_good' | 'failed' | 'reasons' | 'replaced_at' | 'proven_at'>>
 
-function entryOf(job: Job, { version }: Seen, verdict: Accepted, ending: Ending): RenewalState {
+function entryOf(job: Job, { version, fetchedAt }: Seen, verdict: Accepted, ending: Ending): RenewalState {
   return {
     renewal: job.digest,
     secret_id: job.secretId,
@@ -218,6 +236,7 @@ function entryOf(job: Job, { version }: Seen, verdict: Accepted, ending: Ending)
     source: { fingerprint: verdict.fingerprint, version_id: version.id, created_at: version.created_at },
     ...(verdict.warnings.length === 0 ? {} : { warnings: verdict.warnings }),
     not_after: verdict.notAfter.toISOString(),
+    fetched_at: fetchedAt,
     changed_at: job.deps.world.now().toISOString(),
     ...ending,
   }

@@ -17,6 +17,7 @@ export type CeApp = {
   readonly status?: string
   readonly status_details?: { readonly reason?: string; readonly latest_ready_revision?: string; readonly latest_created_revision?: string }
   readonly image_reference: string
+  readonly run_env_variables?: readonly { readonly type: string; readonly name?: string; readonly value?: string }[]
 }
 
 export type CeRevision = { readonly name: string; readonly app_name: string; readonly status: string; readonly created_at: string }

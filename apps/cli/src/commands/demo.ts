@@ -4,7 +4,7 @@ import { type DemoAuthority, openDemoAuthority } from '../demo-authority.ts'
 import { endpoints } from '../endpoints.ts'
 import { deployApp, ensure, orMissing, until } from '../ensure.ts'
 import { type Found, findPlatform, isRunning } from '../home.ts'
-import { ensurePipeline, setRules } from '../pipeline.ts'
+import { ensurePipeline, SYNC_APP, setRules } from '../pipeline.ts'
 import { handshake, type Prober, startProber, type Target } from '../prober.ts'
 import { changeRenewals, type Renewal } from '../renewals.ts'
 import { type Rotation, rotate } from '../rotation.ts'
@@ -37,6 +37,9 @@ const HOST = 'shop.example.com'
 const SECRET = 'demo-site'
 const TARGET = 'demo-site-tls'
 const PROOF_LIMIT_MS = 60_000
+const ASLEEP_LIMIT_MS = 90_000
+/** The demo does not make anybody wait a minute for sync to fall asleep. */
+const STABLE_WINDOW = 'scale.stable_window=6s'
 
 type Report = {
   readonly proven: boolean
@@ -51,7 +54,9 @@ export async function demo(options: DemoOptions, world: World): Promise<number> 
   const began = world.monotonicMs()
   terminal.line(terminal.bold('Everleaf: a certificate rotates, and is proven to be served'))
   const starting = terminal.step('the platform starts')
-  const started = isRunning(options.home) ? undefined : await startPlatform({ command: options.platform, args: options.args, env: options.env, world })
+  const started = isRunning(options.home)
+    ? undefined
+    : await startPlatform({ command: options.platform, args: ['--set', STABLE_WINDOW, ...options.args], env: options.env, world })
   starting.done(`(${options.home})`)
   try {
     return await tell(options, { terminal, world, started, began })
@@ -68,6 +73,7 @@ async function tell(options: DemoOptions, { terminal, world, started, began }: S
   const authority = await openDemoAuthority(join(options.home, 'demo'), world.now)
   await ensurePipeline({ session, terminal, archive: await archiveOf(options.syncFolder), addresses: await apiAddresses(found) })
   const site = await ensureSite(session, { authority, terminal, folder: options.siteFolder })
+  await untilAsleep(session, terminal)
   const target: Target = { host: HOST, port: found.ports.public, address: '127.0.0.1', roots: authority.root }
   const prober = startProber(target, world)
   const rotation = await rotateSite(session, { authority, prober, site, target, terminal })
@@ -87,6 +93,19 @@ async function tell(options: DemoOptions, { terminal, world, started, began }: S
   options.write(`Serving https://${HOST}:${found.ports.public} (APIs on http://127.0.0.1:${found.ports.api}). Ctrl-C stops it.\n`)
   const ended = await Promise.race([options.interrupted.then(() => 0), started?.ended ?? new Promise<number>(() => {})])
   return ended
+}
+
+/** Sync was started once to show that it can be; a rotation is told from zero, as it happens after months. */
+async function untilAsleep(session: Session, terminal: Terminal): Promise<void> {
+  const { codeEngine, project } = session
+  const step = terminal.step('sync falls asleep: no instance of it is running')
+  await until(session, {
+    what: 'sync at zero',
+    limitMs: ASLEEP_LIMIT_MS,
+    ask: () => codeEngine.listInstances(project, SYNC_APP),
+    isDone: (instances) => instances.length === 0,
+  })
+  step.done()
 }
 
 type Site = { readonly secretId: string; readonly algorithm: 'rsa' | 'ecdsa' }

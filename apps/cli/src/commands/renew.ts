@@ -8,7 +8,7 @@ import { ensure, orMissing, until } from '../ensure.ts'
 import { WrongUse } from '../home.ts'
 import { ensurePipeline, setRules } from '../pipeline.ts'
 import { look } from '../prober.ts'
-import { changeRenewals, type Renewal, type RenewalState, readRenewals, readState } from '../renewals.ts'
+import { changeRenewals, isSettled, type Renewal, type RenewalState, readRenewals, readState } from '../renewals.ts'
 import type { Session } from '../session.ts'
 import { archiveOf } from '../source-archive.ts'
 import { apiAddresses } from '../status.ts'
@@ -114,7 +114,7 @@ export async function rotateRenewal(name: string, files: Files, { session, termi
     what: `the proof of ${name}`,
     limitMs: PROOF_MS,
     ask: () => readState(session, name),
-    isDone: (seen) => seen?.source?.version_id === version.id && seen.state !== 'replacing',
+    isDone: (seen) => isSettled(seen, version.id),
   }).catch(() => undefined)
   step.done()
   if (state?.state !== 'fresh')
@@ -130,7 +130,7 @@ export async function verifyRenewal(session: Session, name: string): Promise<{ p
   const renewal = await find(session, name)
   const probe = renewal.probes[0]
   if (probe === undefined) throw new Error(`${name} has no probe`)
-  const [served, secret] = await Promise.all([look(targetOf(probe), LOOK_MS), session.secretsManager.getSecret(renewal.source.id)])
+  const [served, secret] = await Promise.all([look(targetOf(probe), LOOK_MS), session.secretsManager.getVersion(renewal.source.id, 'current')])
   const wanted = fingerprintOf(secret.certificate ?? '') ?? 'none'
   return { proven: served.fingerprint === wanted, served: served.fingerprint, wanted }
 }
@@ -156,7 +156,7 @@ async function describe(session: Session, renewal: Renewal): Promise<Listed> {
   const [state, served, secret] = await Promise.all([
     readState(session, renewal.name).catch(() => undefined),
     probe === undefined ? undefined : look(targetOf(probe), LOOK_MS).catch(() => undefined),
-    session.secretsManager.getSecret(renewal.source.id).catch(() => undefined),
+    session.secretsManager.getVersion(renewal.source.id, 'current').catch(() => undefined),
   ])
   const wanted = secret?.certificate === undefined ? undefined : fingerprintOf(secret.certificate)
   return {
@@ -164,7 +164,7 @@ async function describe(session: Session, renewal: Renewal): Promise<Listed> {
     host: probe?.host ?? null,
     port: probe?.port ?? null,
     secret_id: renewal.source.id,
-    state: stateOf({ state, served: served?.fingerprint, wanted }),
+    state: stateOf({ state, served: served?.fingerprint, wanted, version: secret?.id }),
     served_fingerprint: served?.fingerprint ?? null,
     not_after: served?.notAfter.toISOString() ?? null,
     last_proof_at: state?.proven_at ?? null,
@@ -172,20 +172,25 @@ async function describe(session: Session, renewal: Renewal): Promise<Listed> {
 }
 
 /**
- * | served is the current version | sync says                   | state       |
- * | ----------------------------- | --------------------------- | ----------- |
- * | not known                     | anything                    | unknown     |
- * | yes                           | anything                    | fresh       |
- * | no                            | refused, rolled-back        | the same    |
- * | no                            | replacing                   | pending     |
- * | no                            | anything else               | stale       |
+ * | served is the current version | sync says of that version       | state       |
+ * | ----------------------------- | ------------------------------- | ----------- |
+ * | not known                     | anything                        | unknown     |
+ * | yes                           | anything                        | fresh       |
+ * | no                            | refused, rolled-back            | the same    |
+ * | no                            | nothing, replacing, unproven    | pending     |
+ * | no                            | fresh                           | stale       |
  */
-export function stateOf(seen: { state: RenewalState | undefined; served: string | undefined; wanted: string | undefined }): Listed['state'] {
+export function stateOf(seen: {
+  state: RenewalState | undefined
+  served: string | undefined
+  wanted: string | undefined
+  version: string | undefined
+}): Listed['state'] {
   if (seen.served === undefined || seen.wanted === undefined) return 'unknown'
   if (seen.served === seen.wanted) return 'fresh'
-  if (seen.state?.source?.fingerprint !== seen.wanted) return 'pending'
-  if (seen.state.state === 'refused' || seen.state.state === 'rolled-back') return seen.state.state
-  return seen.state.state === 'replacing' ? 'pending' : 'stale'
+  if (seen.state?.state === 'refused' && seen.state.refused_version === seen.version) return 'refused'
+  if (seen.state?.source?.fingerprint !== seen.wanted || seen.state.state === 'replacing' || seen.state.state === 'unproven') return 'pending'
+  return seen.state.state === 'rolled-back' ? 'rolled-back' : 'stale'
 }
 
 async function sourceSecret(session: Session, { name, options, accept }: { name: string; options: CreateOptions; accept: readonly (typeof ACCEPT)[number][] }) {

@@ -123,6 +123,8 @@ async function wire({ world, store, vault, config, ports, at, home, ca, pki }: P
     settings: { region: config.region },
     deps: {
       onCreated: (tx, instance) => void tx.after(() => items.instanceCreated(instance)),
+      createServiceKey: (tx, key) => iam.createServiceKey(tx, key),
+      removeServiceKey: (tx, id) => iam.removeServiceKey(tx, id),
       onDeleted: async (tx, instance) => {
         await iam.instanceDeleted(tx, instance.guid)
         if (instance.service === 'secrets-manager') await secretsManager.forgetInstance(tx, instance.guid)
@@ -202,7 +204,8 @@ async function wire({ world, store, vault, config, ports, at, home, ca, pki }: P
       async token({ workload, instance }) {
         const component = await codeEngine.componentOf(workload)
         if (component === undefined) throw new Error(`there is no component behind ${workload}`)
-        return iam.computeResourceToken({ ...component, instance })
+        const { token, issuedAt, expiresAt } = iam.computeResourceToken({ ...component, instance })
+        return { token, issuedAt: issuedAt * 1_000, expiresAt: expiresAt * 1_000 }
       },
     },
     onEvent: (event) =>
