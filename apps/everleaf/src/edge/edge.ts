@@ -119,7 +119,10 @@ async function build(config: Config, { home, world, key, around, tell, token }: 
     engine,
     specFor: async ({ workload, revision, instance }) => instanceSpec({ workload, revision, instance }, { state, mounts, home, logs, addresses }),
     tokenFor: token,
-    onEvent: tell,
+    onEvent: (event) => {
+      if (event.type === 'revision' && event.state === 'ready') noteProven(state, event)
+      tell(event)
+    },
     settings: { stableWindowMs: config.settings.stableWindowMs, graceMs: INSTANCE_GRACE_MS, readyTimeoutMs: READY_LIMIT_MS },
   })
   const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket } })
@@ -199,6 +202,14 @@ function writeTrust({ state, home }: Parts): void {
   if (ca === undefined) return
   writeFileSync(home.caFile, ca, { mode: 0o644 })
   writeFileSync(home.trustFile, `${ca}\n${rootCertificates.join('\n')}\n`, { mode: 0o644 })
+}
+
+/** After a restart a revision that was ready before is not started again just to show that it can be. */
+function noteProven(state: EdgeState, { workload: key, revision: name }: { workload: string; revision: string }): void {
+  const workload = state.get('workload', key)
+  if (workload === undefined) return
+  const revisions = workload.revisions.map((revision) => (revision.name === name ? { ...revision, proven: true } : revision))
+  state.apply({ upserts: [{ kind: 'workload', key, value: { ...workload, revisions } }], deletes: [] })
 }
 
 type SpecParts = { state: EdgeState; mounts: Parts['mounts']; home: Home; logs: ReturnType<typeof createLogSink>; addresses: Addresses }

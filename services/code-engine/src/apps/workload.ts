@@ -34,7 +34,7 @@ export function toWorkload(
     name: app.name,
     projectId: project.id,
     visibility: VISIBILITY[readStored(app.settings).managed_domain_mappings],
-    revisions: [...(runs ? [first.spec] : []), ...older],
+    revisions: [...(runs ? [{ ...first.spec, proven: ready?.id === newest.id }] : []), ...older],
     restartedAt: app.created_at,
   }
   return { item: { kind: 'workload', key: app.id, value }, missing: runs ? [] : first.missing }
