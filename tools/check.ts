@@ -6,9 +6,10 @@ type Part = { readonly name: string; readonly command: string; readonly args: re
 const bin = (name: string) => `node_modules/.bin/${name}`
 const parts: readonly Part[] = [
   { name: 'types', command: bin('tsc'), args: ['-p', '.', '--extendedDiagnostics'], ran: /Files:\s+[1-9]/ },
-  { name: 'lint and format', command: bin('biome'), args: ['check', '--error-on-warnings', '--max-diagnostics=50', '.'], ran: /Checked [1-9]\d* files/ },
+  { name: 'lint', command: process.execPath, args: ['--no-warnings', bin('eslint'), '--max-warnings=0', '--format=stylish', '.'], ran: /^/ },
+  { name: 'format', command: process.execPath, args: [bin('prettier'), '--check', '.'], ran: /All matched files use Prettier/ },
   { name: 'rooms', command: process.execPath, args: ['tools/check-rooms.ts'], ran: /rooms: [1-9]\d* files/ },
-  { name: 'dead code', command: bin('knip'), args: ['--no-progress', '--no-config-hints'], ran: /^/ },
+  { name: 'dead code', command: process.execPath, args: ['tools/check-dead.ts'], ran: /dead code: [1-9]\d* files/ },
   { name: 'unit tests', command: process.execPath, args: ['tools/test.ts', 'unit'], ran: /\d+ passed, 0 failed/ },
 ]
 
