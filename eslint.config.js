@@ -33,7 +33,7 @@ export default [
     rules: {
       'array-callback-return': 'error',
       'constructor-super': 'error',
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'for-direction': 'error',
       'getter-return': 'error',
       'no-async-promise-executor': 'error',
@@ -69,8 +69,7 @@ export default [
       'no-useless-catch': 'error',
       'no-useless-rename': 'error',
       'no-var': 'error',
-      'object-shorthand': 'error',
-      'prefer-const': 'error',
+      'prefer-const': ['error', { destructuring: 'all' }],
       'prefer-object-has-own': 'error',
       'prefer-rest-params': 'error',
       'prefer-spread': 'error',

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 
 const ROOMS = ['apps', 'services', 'runtime', 'packages']
 /** Files that a person or another process starts, and what is looked at by name. */
-const ENTRY = /(?:\/main|\.test|\/exam|\/build|\/spawner|\/entry)\.ts$|^(?:tools|tests|benchmarks|samples)\//
+const ENTRY = /(?:\/main|\/owner|\.test|\/exam|\/build|\/spawner|\/entry)\.ts$|^(?:tools|tests|benchmarks|samples)\//
 const EXPORT = /^export (?:declare )?(?:async )?(?:abstract )?(?:function\*?|const|let|class|type|interface) +([A-Za-z_$][\w$]*)/gm
 const LIST = /^(import|export)(?: type)?\s*(?:\{([^}]*)\}|(\*)(?: as \w+)?|\w+)\s*from\s*['"]([^'"]+)['"]/gm
 const DYNAMIC = /import\(\s*['"]([^'"]+)['"]\s*\)/g
@@ -27,7 +27,8 @@ for (const { file, exported, text } of sources.values()) {
   const names = used.get(resolve(file)) ?? new Set()
   for (const name of exported) if (!names.has('*') && !names.has(name) && !isUsedInside(text, name)) problems.push(`${file}: nobody uses the export ${name}`)
 }
-for (const [name, folder] of packages) for (const unused of unusedDependencies(folder)) problems.push(`${folder}/package.json: ${name} declares ${unused} and does not use it`)
+for (const [name, folder] of packages)
+  for (const unused of unusedDependencies(folder)) problems.push(`${folder}/package.json: ${name} declares ${unused} and does not use it`)
 console.log(problems.join('\n'))
 console.log(`dead code: ${sources.size} files, ${problems.length} problems`)
 process.exitCode = problems.length === 0 && sources.size > 0 ? 0 : 1
@@ -37,7 +38,17 @@ function follow({ file, text }: Source): void {
     const target = locate(file, specifier)
     if (target === undefined) continue
     reached.add(target)
-    const names = star === '*' ? ['*'] : list.split(',').map((part) => part.trim().replace(/^type /, '').split(/ as /)[0]?.trim() ?? '')
+    const names =
+      star === '*'
+        ? ['*']
+        : list.split(',').map(
+            (part) =>
+              part
+                .trim()
+                .replace(/^type /, '')
+                .split(/ as /)[0]
+                ?.trim() ?? '',
+          )
     // What an index passes on counts as used: a package's face is for others to use.
     note(target, kind === 'import' ? (list === '' && star !== '*' ? ['*'] : names) : names)
   }
@@ -78,8 +89,16 @@ function unusedDependencies(folder: string): string[] {
 }
 
 function packageFolders(): ReadonlyMap<string, string> {
-  const folders = ROOMS.flatMap((room) => readdirSync(room, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => join(room, entry.name)))
-  return new Map(folders.filter((folder) => existsSync(join(folder, 'package.json'))).map((folder) => [(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name: string }).name, folder]))
+  const folders = ROOMS.flatMap((room) =>
+    readdirSync(room, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(room, entry.name)),
+  )
+  return new Map(
+    folders
+      .filter((folder) => existsSync(join(folder, 'package.json')))
+      .map((folder) => [(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name: string }).name, folder]),
+  )
 }
 
 function exportMap(folder: string): Readonly<Record<string, string>> {

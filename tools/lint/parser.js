@@ -5,5 +5,13 @@ import * as espree from 'espree'
 export const meta = { name: 'everleaf-strip-types', version: '1' }
 
 export function parse(code, options) {
-  return espree.parse(stripTypeScriptTypes(code, { mode: 'strip' }), { ...options, ecmaVersion: 'latest', sourceType: 'module', loc: true, range: true, tokens: true, comment: true })
+  return espree.parse(stripTypeScriptTypes(code, { mode: 'strip' }), {
+    ...options,
+    ecmaVersion: 'latest',
+    sourceType: 'module',
+    loc: true,
+    range: true,
+    tokens: true,
+    comment: true,
+  })
 }

@@ -41,7 +41,7 @@ export class FarSide implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server?.address() as AddressInfo).port}`
+    return `http://127.0.0.1:${(this.#server?.address() as AddressInfo | null)?.port}`
   }
 
   putSecret(name: string, data: Record<string, string>, format = 'tls'): void {

@@ -70,7 +70,7 @@ export function createCodeEngine(options: ClientOptions) {
   // Every page of a list; an empty `start` would loop for ever, so it ends the walk like a missing one.
   const all = async <T>(at: string, key: string, query: Query = {}): Promise<T[]> => {
     const found: T[] = []
-    for (let start: string | undefined; ; ) {
+    for (let start: string | undefined; ;) {
       const page = await get<Page & Record<string, unknown>>(at, { ...query, limit: 100, start })
       const items = page[key]
       if (!Array.isArray(items)) throw new ApiFailure(`GET ${at}`, { status: 0, code: 'garbled', reason: `the answer holds no ${key}` })

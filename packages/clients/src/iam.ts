@@ -82,7 +82,7 @@ export function createIam(options: ClientOptions) {
   // Identity lists: `next` is a URL string that holds the pagetoken, absent at the end.
   const all = async <T>(at: string, key: string, query: Query): Promise<T[]> => {
     const found: T[] = []
-    for (let pagetoken: string | undefined; ; ) {
+    for (let pagetoken: string | undefined; ;) {
       const page = await send<Record<string, unknown>>('GET', at, { query: { ...query, pagesize: 100, pagetoken } })
       found.push(...((page[key] ?? []) as T[]))
       pagetoken = typeof page.next === 'string' ? (new URL(page.next, 'http://next').searchParams.get('pagetoken') ?? undefined) : undefined

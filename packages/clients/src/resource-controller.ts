@@ -43,7 +43,7 @@ export function createResourceController(options: ClientOptions) {
   // next_url is a path with `start=`: only that parameter is taken from it.
   const all = async <T>(at: string, query: Query): Promise<T[]> => {
     const found: T[] = []
-    for (let start: string | undefined; ; ) {
+    for (let start: string | undefined; ;) {
       const page = await send<Page<T>>('GET', at, { query: { ...query, limit: 100, start } })
       found.push(...page.resources)
       start = page.next_url ? (new URL(page.next_url, 'http://next').searchParams.get('start') ?? undefined) : undefined

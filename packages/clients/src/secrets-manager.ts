@@ -58,7 +58,7 @@ export function createSecretsManager(options: ClientOptions) {
     listSecrets: (query: Query = {}): Promise<SecretPage> => get('/api/v2/secrets', query),
     /** Every secret that matches, page by page. */
     async *allSecrets(query: Query = {}): AsyncGenerator<SecretMetadata> {
-      for (let offset = 0; ; ) {
+      for (let offset = 0; ;) {
         const page = await get<SecretPage>('/api/v2/secrets', { ...query, limit: 200, offset })
         yield* page.secrets
         offset += page.secrets.length

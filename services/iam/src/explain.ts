@@ -13,8 +13,7 @@ import { findSubject } from './subjects.ts'
 import { audienceOf } from './token.ts'
 
 export type Question = { readonly action: string; readonly resource: Resource } & (
-  | { readonly iamId: string }
-  | { readonly crToken: string; readonly profile: { readonly id?: string; readonly name?: string; readonly crn?: string } }
+  { readonly iamId: string } | { readonly crToken: string; readonly profile: { readonly id?: string; readonly name?: string; readonly crn?: string } }
 )
 
 /** Each step of a decision in order; the last one that is not `ok` is what refused. */

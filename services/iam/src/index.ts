@@ -27,8 +27,6 @@ export { migrations } from './migrations/index.ts'
 export { type Role, type ServiceRoles, services as roleTables } from './roles/index.ts'
 export type { IamDeps, Settings } from './service.ts'
 
-export type Iam = Awaited<ReturnType<typeof createIam>>
-
 /** IAM: the token endpoint, identities, policies, and the guard that every service stands behind. Makes its signing keys at the very first start. */
 export async function createIam(options: { world: World; store: Store; vault: Vault; deps: IamDeps; settings: Settings }) {
   const { world, store, vault, settings } = options

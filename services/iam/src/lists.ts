@@ -31,7 +31,7 @@ export async function listPage<Row extends Listed>(page: Page, fetch: (where: { 
   const limit = page.query.pagesize ?? 20
   const binding = bindingOf(page)
   const after = page.query.pagetoken === undefined ? undefined : openToken(page.deps.ring.hashKey, binding, page.query.pagetoken)
-  const { rows, next } = await pageAfter((want) => fetch({ after: afterKey(want.after), limit: want.limit }), { limit, after, keyOf: keyOf })
+  const { rows, next } = await pageAfter((want) => fetch({ after: afterKey(want.after), limit: want.limit }), { limit, after, keyOf })
   const url = new URL(`${page.baseUrl}${page.path}`)
   for (const [name, value] of Object.entries(page.query)) if (value !== undefined && name !== 'pagetoken') url.searchParams.set(name, String(value))
   const first = url.toString()

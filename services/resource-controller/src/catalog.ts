@@ -52,10 +52,6 @@ export function findPlan(text: string): { service: CatalogService; plan: Plan } 
   return undefined
 }
 
-export function serviceByName(name: string): CatalogService | undefined {
-  return catalog.find((service) => service.name === name)
-}
-
 /** The CRN of a plan's deployment in a region: what Terraform sends as an instance's target. */
 export function deploymentCrn(plan: Plan, region: string): string {
   return `crn:v1:bluemix:public:globalcatalog::::deployment:${plan.id}%3A${region}`

@@ -13,8 +13,6 @@ export type { Instance, Outside, ServiceKey, Settings } from './service.ts'
 
 const MAX_REMEMBERED = 16_384
 
-export type ResourceController = ReturnType<typeof createResourceController>
-
 /** Service instances, resource groups and keys: who owns what, for every other service. */
 export function createResourceController(options: { world: World; store: Store; deps: Outside; settings: Settings }) {
   const { world, store, settings } = options

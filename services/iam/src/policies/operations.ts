@@ -143,7 +143,10 @@ function pageUrl(base: string, query: Readonly<Record<string, unknown>>, start: 
 async function findRows(db: Kysely<Tables>, identity: Identity, state: 'active' | 'deleted', type: PolicyRow['type'] | undefined): Promise<PolicyRow[]> {
   let rows = db.selectFrom('iam_policies').selectAll().where('account', '=', identity.account).where('state', '=', state)
   if (type !== undefined) rows = rows.where('type', '=', type)
-  return await rows.orderBy('created_at').orderBy(sql`rowid`).execute()
+  return await rows
+    .orderBy('created_at')
+    .orderBy(sql`rowid`)
+    .execute()
 }
 
 type Wanted = {

@@ -13,8 +13,7 @@ const MAX_POLICIES = 4_020
 const MAX_OF_SUBJECT = 1_000
 
 export type NewPolicy = { readonly account: string; readonly by: string } & (
-  | { readonly form: 'v1'; readonly body: PolicyBodyV1 }
-  | { readonly form: 'v2'; readonly body: PolicyBodyV2 }
+  { readonly form: 'v1'; readonly body: PolicyBodyV1 } | { readonly form: 'v2'; readonly body: PolicyBodyV2 }
 )
 
 /** Writes a policy; 409 when an active one has the same subject, roles and resource. */
