@@ -1,4 +1,5 @@
 import { call } from '@everleaf/clients'
+import { until } from './ensure.ts'
 import { SYNC_APP } from './pipeline.ts'
 import type { Prober } from './prober.ts'
 import { isSettled, type RenewalState, readState } from './renewals.ts'
@@ -82,7 +83,17 @@ async function hopTimes(session: Session, what: { writtenAt: number; state: Rene
   return times.flatMap(({ name, at }) => (at === null || at === undefined ? [] : [{ name, at: Date.parse(at) }]))
 }
 
+/** The delivery of this rotation; its first try stands there once the try has ended. */
 async function deliveryOf(session: Session, writtenAt: number): Promise<Delivery | undefined> {
+  return await until(session, {
+    what: 'the delivery',
+    limitMs: AFTERWARDS_MS,
+    ask: () => latestDelivery(session, writtenAt),
+    isDone: (delivery) => typeof delivery?.first_attempt_at === 'string',
+  }).catch(() => undefined)
+}
+
+async function latestDelivery(session: Session, writtenAt: number): Promise<Delivery | undefined> {
   const { body } = await call<{ deliveries: readonly Delivery[] }>(
     { world: session.world, url: `${session.base}/event-notifications`, auth: session.auth },
     { method: 'GET', path: `/v1/instances/${session.login.eventNotifications}/everleaf/deliveries`, query: { limit: 20 } },
