@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { ANY_PORTS, environment, eventually, everleaf, finish, freshHome, processesOf, ROOT } from '../support/platform.ts'
+
+type Report = {
+  proven: boolean
+  rotations: { host: string; port: number; old_fingerprint: string; new_fingerprint: string; hops: { name: string; ms: number }[]; total_ms: number }[]
+  requests: { made: number; failed: number }
+  endpoints: Record<string, string>
+}
+const ORDER = ['notified', 'delivered', 'started', 'fetched', 'replaced', 'served']
+const reportOf = (stdout: string) => JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Report
+
+test('demo --once --json proves a rotation on a fresh home, and again on the same one', { timeout: 240_000 }, async () => {
+  using place = freshHome()
+  const first = await everleaf(['demo', '--once', '--json', ...ANY_PORTS], place)
+  assert.equal(first.status, 0, first.stderr)
+  const report = reportOf(first.stdout)
+  assert.equal(report.proven, true)
+  assert.equal(report.requests.failed, 0)
+  assert.ok(report.requests.made > 20, `only ${report.requests.made} requests`)
+  const rotation = report.rotations[0]
+  assert.ok(rotation !== undefined)
+  assert.match(rotation.old_fingerprint, /^[0-9a-f]{64}$/)
+  assert.match(rotation.new_fingerprint, /^[0-9a-f]{64}$/)
+  assert.notEqual(rotation.old_fingerprint, rotation.new_fingerprint)
+  assert.deepEqual(
+    rotation.hops.map(({ name }) => name),
+    ORDER,
+    'sync was at zero, so every hop is there',
+  )
+  const sum = rotation.hops.reduce((all, { ms }) => all + ms, 0)
+  assert.ok(Math.abs(sum - rotation.total_ms) < 5, `hops add up to ${sum}, not ${rotation.total_ms}`)
+  for (const name of ['IBMCLOUD_API_KEY', 'IAM_AUTH_URL', 'SECRETS_MANAGER_URL', 'EVENT_NOTIFICATIONS_GUID', 'CODE_ENGINE_PROJECT_ID', 'EVERLEAF_GATEWAY'])
+    assert.ok(report.endpoints[name], `endpoints lacks ${name}`)
+  assert.deepEqual(processesOf(place.home), [], 'a process was left behind')
+
+  const second = reportOf((await everleaf(['demo', '--once', '--json', ...ANY_PORTS], place)).stdout)
+  assert.equal(second.proven, true)
+  assert.equal(second.requests.failed, 0)
+  assert.equal(second.rotations[0]?.old_fingerprint, rotation.new_fingerprint, 'the second start found what the first one left')
+  assert.equal(second.endpoints.SECRETS_MANAGER_URL?.split('/').at(-1), report.endpoints.SECRETS_MANAGER_URL?.split('/').at(-1))
+})
+
+for (const [signal, how] of [
+  ['SIGINT', 'in the foreground'],
+  ['SIGTERM', 'in the foreground'],
+  ['SIGINT', 'as a background job of a shell'],
+] as const) {
+  test(`demo says Serving, and ${signal} stops it cleanly ${how}`, { timeout: 180_000 }, async () => {
+    using place = freshHome()
+    const words = [process.execPath, join(ROOT, 'apps/cli/src/main.ts'), 'demo', ...ANY_PORTS]
+    // A shell without job control starts background jobs with SIGINT ignored.
+    const child =
+      how === 'in the foreground'
+        ? spawn(words[0] ?? '', words.slice(1), { env: environment(place) })
+        : spawn('sh', ['-c', '"$@" & echo "job $!"; wait $!', 'sh', ...words], { env: environment(place) })
+    let output = ''
+    child.stdout.on('data', (text) => {
+      output += text
+    })
+    const ended = finish(child, 170_000)
+    await eventually('the line that begins with Serving', () => /^Serving /m.test(output), 120_000)
+    const job = Number(output.match(/^job (\d+)/m)?.[1] ?? child.pid)
+    process.kill(job, signal)
+    const { status, stderr } = await ended
+    assert.equal(status, 0, stderr)
+    await eventually('no process is left', () => processesOf(place.home).length === 0, 15_000)
+  })
+}
