@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { asTheSampleMakesThem, chainMaker, fingerprintOf } from '../support/certificates.ts'
+import { deploy, webApp } from '../support/pipeline.ts'
+import { couldNotRun, eventually, everleaf, freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { servedLeaf } from '../support/tls.ts'
+
+type Listed = {
+  name: string
+  host: string
+  port: number
+  secret_id: string
+  state: string
+  served_fingerprint: string | null
+  not_after: string | null
+  last_proof_at: string | null
+}
+
+const place = freshHome()
+let platform: Running
+const run = (...words: string[]) => everleaf(words, place)
+const file = (name: string, text: string) => {
+  const path = join(place.home, name)
+  writeFileSync(path, text)
+  return path
+}
+const list = async () => JSON.parse((await run('renew', 'list', '--json')).stdout) as Listed[]
+const project = () => `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
+const deliveries = async () =>
+  (await platform.api('GET', `${platform.env.EVENT_NOTIFICATIONS_URL}/v1/instances/${platform.env.EVENT_NOTIFICATIONS_GUID}/everleaf/deliveries?limit=5`)).body
+    .deliveries as { status: number; state: string }[]
+
+before(async () => {
+  platform = await startPlatform(place)
+  await deploy(platform, 'shop', webApp(`response.end('shop')`))
+})
+after(async () => {
+  await platform.stop()
+  place[Symbol.dispose]()
+})
+
+test('status, hosts, trust and doctor say what is there', async () => {
+  assert.match((await run('status')).stdout, /^ready/)
+  assert.match((await run('hosts')).stdout, /127\.0\.0\.1 iam\.everleaf\.localhost/)
+  assert.match((await run('trust')).stdout, /BEGIN CERTIFICATE/)
+  assert.match((await run('doctor')).stdout, /works {2}platform/)
+  assert.deepEqual(await list(), [])
+})
+
+for (const algorithm of ['ecdsa', 'rsa'] as const) {
+  test(`a user's own ${algorithm} files are kept fresh: create, list, show, rotate, verify, delete`, { timeout: 120_000 }, async () => {
+    const name = `own-${algorithm}`
+    const host = `${name}.example.com`
+    const { leaf, root } = await chainMaker(algorithm)
+    const [first, second] = [await leaf([host]), await leaf([host])]
+    const files = (bundle: typeof first, tag: string) => [
+      '--certificate',
+      file(`${name}-${tag}.pem`, bundle.certificate),
+      '--key',
+      file(`${name}-${tag}.key`, bundle.privateKey),
+      '--intermediate',
+      file(`${name}-i.pem`, bundle.intermediate),
+    ]
+    const created = await run('renew', 'create', name, '--host', host, '--app', 'shop', ...files(first, '1'))
+    assert.equal(created.status, 0, created.stderr)
+    await eventually(
+      'the first certificate is served',
+      async () => (await servedLeaf(host, platform.ports.public, { ca: root }).catch(() => '')) === first.fingerprint,
+    )
+    const rotated = await run('renew', 'rotate', name, ...files(second, '2'))
+    assert.equal(rotated.status, 0, rotated.stdout + rotated.stderr)
+    assert.equal(await servedLeaf(host, platform.ports.public, { ca: root }), second.fingerprint, 'the chain is whole: the client trusts the root alone')
+    const listed = (await list()).find((entry) => entry.name === name)
+    assert.deepEqual([listed?.host, listed?.port, listed?.state, listed?.served_fingerprint], [host, platform.ports.public, 'fresh', second.fingerprint])
+    assert.match(listed?.secret_id ?? '', /^[0-9a-f-]{36}$/)
+    assert.ok(Date.parse(listed?.not_after ?? '') > Date.now() && Date.parse(listed?.last_proof_at ?? '') <= Date.now())
+    assert.equal((JSON.parse((await run('renew', 'show', name)).stdout) as { state: { state: string } }).state.state, 'fresh')
+    assert.equal((await run('renew', 'verify', name)).status, 0)
+    assert.equal((await run('renew', 'delete', name)).status, 0)
+    assert.equal(
+      (await list()).some((entry) => entry.name === name),
+      false,
+    )
+    assert.equal(await servedLeaf(host, platform.ports.public), second.fingerprint, 'what is served stays')
+  })
+}
+
+test("IBM's sample certificates are stored, refused for want of a SAN, and synced with a warning when told to", { timeout: 180_000 }, async () => {
+  const sample = asTheSampleMakesThem()
+  if (sample === undefined) return couldNotRun("IBM's sample certificates", 'openssl is not installed')
+  const secrets = `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets`
+  const secret = await platform.api('POST', secrets, { secret_type: 'imported_cert', name: 'sm-cert', certificate: sample.first, private_key: sample.key })
+  assert.equal(secret.status, 201, secret.text)
+  const tls = await platform.api('POST', `${project()}/secrets`, { name: 'ce-cert', format: 'tls', data: { tls_cert: sample.first, tls_key: sample.key } })
+  assert.equal(tls.status, 201, tls.text)
+  assert.equal(
+    (
+      await platform.api('POST', `${project()}/domain_mappings`, {
+        name: 'example.com',
+        component: { name: 'shop', resource_type: 'app_v2' },
+        tls_secret: 'ce-cert',
+      })
+    ).status,
+    201,
+  )
+  const created = await run('renew', 'create', 'sample', '--host', 'example.com', '--secret', 'sm-cert', '--target', 'ce-cert')
+  assert.equal(created.status, 0, created.stderr)
+
+  const version = { certificate: sample.second, private_key: sample.key, custom_metadata: { a: 'b' }, version_custom_metadata: { c: 'd' } }
+  assert.equal((await platform.api('POST', `${secrets}/${secret.body.id}/versions`, version)).status, 201)
+  const refused = await eventually('the refusal', async () => (await list()).find(({ name, state }) => name === 'sample' && state === 'refused'), 60_000)
+  assert.equal(refused.served_fingerprint, fingerprintOf(sample.first), 'the old certificate goes on being served')
+  const shown = JSON.parse((await run('renew', 'show', 'sample')).stdout) as { state: { reasons: string[] } }
+  assert.match(shown.state.reasons.join(), /subjectAltName|SAN/i)
+  const delivered = await eventually('the delivery is a dead letter', async () => (await deliveries()).find(({ status }) => status === 422))
+  assert.equal(delivered.state, 'dead')
+
+  assert.equal((await run('renew', 'delete', 'sample')).status, 0)
+  assert.equal((await run('renew', 'create', 'sample', '--host', 'example.com', '--secret', 'sm-cert', '--target', 'ce-cert', '--accept', 'no-san')).status, 0)
+  const rotated = await run('renew', 'rotate', 'sample', '--certificate', file('third.pem', sample.second), '--key', file('third.key', sample.key))
+  assert.equal(rotated.status, 0, rotated.stdout + rotated.stderr)
+  assert.match(rotated.stdout, /warning.*browser/i)
+  assert.equal(await servedLeaf('example.com', platform.ports.public), fingerprintOf(sample.second))
+})
+
+for (const [what, words, status, says] of [
+  ['an unknown renewal', ['renew', 'show', 'nobody'], 2, /no renewal named nobody/],
+  ['an unknown command', ['rotate'], 2, /unknown command/],
+  ['a missing host', ['renew', 'create', 'x'], 2, /--host/],
+  ['neither secret nor files', ['renew', 'create', 'x', '--host', 'a.b'], 2, /--certificate FILE/],
+  ['a file that is not there', ['renew', 'create', 'x', '--host', 'a.b', '--certificate', '/nowhere', '--key', '/nowhere'], 2, /cannot be read/],
+  ['an unknown secret', ['renew', 'create', 'x', '--host', 'a.b', '--secret', 'nothing-here'], 2, /no secret with the id or name/],
+  ['an unknown accept', ['renew', 'create', 'x', '--host', 'a.b', '--secret', 's', '--accept', 'all'], 2, /--accept takes/],
+] as const) {
+  test(`${what} is answered with status ${status} and what to do`, async () => {
+    const result = await run(...words)
+    assert.equal(result.status, status, result.stderr)
+    assert.match(result.stderr, says)
+  })
+}

@@ -1,0 +1,57 @@
+import { gzipSync } from 'node:zlib'
+import { packTar } from 'modern-tar'
+import { eventually, type Running } from './platform.ts'
+
+/** Builds and starts an app from files; resolves with its endpoint when it is ready. */
+export async function deploy(
+  platform: Running,
+  name: string,
+  files: Readonly<Record<string, string>>,
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  const project = `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
+  const must = async (what: Promise<{ status: number; text: string; body: Record<string, unknown> }>) => {
+    const { status, text, body } = await what
+    if (status >= 300) throw new Error(`${name}: ${status} ${text}`)
+    return body
+  }
+  const entries = Object.entries(files).map(([path, body]) => ({
+    header: { name: path, size: Buffer.byteLength(body), mode: 0o644, type: 'file' as const },
+    body: Buffer.from(body),
+  }))
+  await must(
+    platform.api('POST', `${project}/builds`, {
+      name,
+      source_type: 'local',
+      strategy_type: 'buildpacks',
+      output_image: `private/${name}`,
+      output_secret: 'none',
+    }),
+  )
+  const archive = gzipSync(await packTar(entries))
+  const sent = await fetch(`${project}/builds/${name}/source`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${await platform.token()}`, 'content-type': 'application/gzip' },
+    body: archive,
+  })
+  if (!sent.ok) throw new Error(`${name}: source ${sent.status} ${await sent.text()}`)
+  const run = await must(platform.api('POST', `${project}/build_runs`, { build_name: name }))
+  await eventually(`the build of ${name}`, async () => {
+    const { status, status_details: details } = await must(platform.api('GET', `${project}/build_runs/${run.name}`))
+    if (status === 'failed') throw new Error(`the build of ${name} failed: ${JSON.stringify(details)}`)
+    return status === 'succeeded'
+  })
+  await must(platform.api('POST', `${project}/apps`, { name, image_reference: `private/${name}`, ...settings }))
+  return await eventually(`the app ${name}`, async () => {
+    const app = await must(platform.api('GET', `${project}/apps/${name}`))
+    if (app.status === 'failed') throw new Error(`the app ${name} failed: ${JSON.stringify(app.status_details)}`)
+    return app.status === 'ready' && String(app.endpoint)
+  })
+}
+
+/** Source of a small web app; `body` is the inside of its request handler. */
+export function webApp(body: string): Record<string, string> {
+  return {
+    'server.js': `const http = require('http');\nhttp.createServer((request, response) => {\n${body}\n}).listen(process.env.PORT);\nprocess.on('SIGTERM', () => process.exit(0));\n`,
+  }
+}
