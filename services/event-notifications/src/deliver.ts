@@ -9,6 +9,7 @@ import type { DeliveryRow, DestinationRow, Parts, Tables } from './service.ts'
 
 /** A destination that fails for this long and nothing else is disabled. */
 const DISABLE_AFTER_MS = 5 * 24 * 60 * 60_000
+const DISABLE_AFTER_TRIES = 20
 /** Tries to one destination that may be under way at once. */
 const CONCURRENCY = 8
 
@@ -92,24 +93,30 @@ async function record(tx: Tx, parts: Parts, { delivery, profile, sent, startedAt
   return typeof next === 'object' ? next : 'done'
 }
 
-/** Keeps since when a destination fails, and disables it on 410 or after five days without one success. */
+/**
+ * Counts a destination's failures since its last success, and disables it on 410 or when it has only failed for five days. The number of
+ * tries matters too: a platform that slept for a week must not disable a destination at its first hiccup.
+ */
 async function noteHealth(tx: Tx, delivery: DeliveryRow, next: Next, now: Date): Promise<void> {
   const db = tx.tables<Tables>()
-  const row = await db.selectFrom('en_destinations').select(['failing_since', 'disabled_at']).where('id', '=', delivery.destination_id).executeTakeFirst()
-  if (row === undefined) return
-  const since = next === 'delivered' ? null : (row.failing_since ?? now.getTime())
-  const reason =
-    next === 'disable-destination'
-      ? 'it answered 410 Gone'
-      : since !== null && now.getTime() - since >= DISABLE_AFTER_MS
-        ? 'it failed for five days'
-        : undefined
-  const disabled = reason === undefined || row.disabled_at !== null ? {} : { disabled_at: now.getTime(), disabled_reason: reason }
-  if (since === row.failing_since && reason === undefined) return
-  await db
-    .updateTable('en_destinations')
-    .set({ failing_since: since, ...disabled })
+  const place = (id: string) => db.updateTable('en_destinations').where('id', '=', id)
+  const row = await db
+    .selectFrom('en_destinations')
+    .select(['failing_since', 'failures', 'disabled_at'])
     .where('id', '=', delivery.destination_id)
+    .executeTakeFirst()
+  if (row === undefined) return
+  if (next === 'delivered') {
+    if (row.failures > 0) await place(delivery.destination_id).set({ failing_since: null, failures: 0 }).execute()
+    return
+  }
+  const since = row.failing_since ?? now.getTime()
+  const failures = row.failures + 1
+  const worn = now.getTime() - since >= DISABLE_AFTER_MS && failures >= DISABLE_AFTER_TRIES
+  const reason = next === 'disable-destination' ? 'it answered 410 Gone' : worn ? 'it failed for five days' : undefined
+  const disabled = reason === undefined || row.disabled_at !== null ? {} : { disabled_at: now.getTime(), disabled_reason: reason }
+  await place(delivery.destination_id)
+    .set({ failing_since: since, failures, ...disabled })
     .execute()
 }
 

@@ -94,7 +94,7 @@ export const update = operation({
         ? {}
         : {
             ...(await sealed(tx, deps.vault, row, keepHidden(sent, await openHeaders(deps.vault, row)))),
-            ...{ failing_since: null, disabled_at: null, disabled_reason: null },
+            ...{ failing_since: null, failures: 0, disabled_at: null, disabled_reason: null },
           }
     const full = { ...row, ...change, ...config }
     await unique(() => db.updateTable('en_destinations').set(full).where('id', '=', row.id).execute(), full.name)
@@ -130,7 +130,7 @@ export const test = lookup({
 })
 
 // rows
-const EMPTY = { collect_failed_events: 0, params: null, headers_sealed: null, failing_since: null, disabled_at: null, disabled_reason: null }
+const EMPTY = { collect_failed_events: 0, params: null, headers_sealed: null, failing_since: null, failures: 0, disabled_at: null, disabled_reason: null }
 const BUILT_IN = [
   { type: 'smtp_ibm', name: 'IBM Cloud Email service', description: 'Built-in e-mail destination' },
   { type: 'sms_ibm', name: 'IBM Cloud SMS service', description: 'Built-in SMS destination' },

@@ -75,6 +75,6 @@ export function nextDelivery(profile: Profile, attempt: number, outcome: Outcome
 export function retryAfterMs(header: string | undefined, now: Date): number | undefined {
   if (header === undefined) return undefined
   if (/^\s*\d{1,9}\s*$/.test(header)) return Number(header) * SECOND
-  const at = Date.parse(header)
+  const at = /^\s*[A-Za-z]{3,9}, /.test(header) ? Date.parse(header) : Number.NaN
   return Number.isNaN(at) ? undefined : Math.max(0, at - now.getTime())
 }

@@ -42,6 +42,8 @@ export type DestinationRow = {
   headers_sealed: string | null
   /** When failures began that no success has interrupted. */
   failing_since: number | null
+  /** Failed tries since then. */
+  failures: number
   disabled_at: number | null
   disabled_reason: string | null
   created_at: number

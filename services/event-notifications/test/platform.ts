@@ -1,5 +1,5 @@
 import { createServer, type Guard, mountService } from '@everleaf/http'
-import { createRunner, migrations as jobMigrations } from '@everleaf/jobs'
+import { createRunner, type JobTables, migrations as jobMigrations } from '@everleaf/jobs'
 import { openStore, openVault } from '@everleaf/store'
 import type { Http, World } from '@everleaf/world'
 import { testWorld } from '@everleaf/world/test'
@@ -52,7 +52,20 @@ export async function startRoom(options: Options = {}) {
       ...(payload === undefined ? {} : { payload }),
     })
   }
-  return { world, store, vault, en, runner, app, call }
+  /** Runs what is due and waits until it has ended; the end of a job makes the runner look for more by itself. */
+  const work = async () => {
+    const claimed = await runner.runOnce()
+    const busy = () =>
+      store
+        .tables<JobTables>()
+        .selectFrom('jobs')
+        .select('id')
+        .where((or) => or.or([or('state', '=', 'running'), or.and([or('state', '=', 'ready'), or('run_at', '<=', world.now().getTime())])]))
+        .executeTakeFirst()
+    while ((await busy()) !== undefined) await new Promise((resolve) => setImmediate(resolve))
+    return claimed
+  }
+  return { world, store, vault, en, work, app, call }
 }
 
 export type Room = Awaited<ReturnType<typeof startRoom>>

@@ -85,7 +85,7 @@ function readOperand(reader: Reader): Operand {
   const char = reader.text[reader.at]
   if (char === '$' || char === '@') return { kind: 'path', path: readPath(reader) }
   if (char === "'" || char === '"') return { kind: 'literal', value: readText(reader) }
-  const literal = /^(-?\d+(\.\d+)?([eE][+-]?\d+)?|true|false|null)(?![\p{L}\p{N}_])/u.exec(reader.text.slice(reader.at))
+  const literal = /^(-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|true|false|null)(?![\p{L}\p{N}_])/u.exec(reader.text.slice(reader.at))
   if (literal === null) throw unexpected(reader, 'a path ($…), a text in quotes or a number')
   reader.at += literal[0].length
   return { kind: 'literal', value: JSON.parse(literal[0]) as Literal }

@@ -20,7 +20,8 @@ const TABLES = [
   `CREATE INDEX en_rules_topic ON en_rules (topic_id, position)`,
   `CREATE TABLE en_destinations (
     id TEXT PRIMARY KEY, instance TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT NULL, type TEXT NOT NULL,
-    collect_failed_events INTEGER NOT NULL, params TEXT, headers_sealed TEXT, failing_since INTEGER, disabled_at INTEGER,
+    collect_failed_events INTEGER NOT NULL, params TEXT, headers_sealed TEXT, failing_since INTEGER,
+    failures INTEGER NOT NULL, disabled_at INTEGER,
     disabled_reason TEXT, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, UNIQUE (instance, name))`,
   `CREATE TABLE en_subscriptions (
     id TEXT PRIMARY KEY, instance TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT NULL,
