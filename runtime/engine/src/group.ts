@@ -239,7 +239,7 @@ export class Group {
     rev.failed = undefined
     rev.failures = noFailures
     this.#announce(rev, 'ready', 'ready')
-    this.#deps.world.crashPoint('engine: registered')
+    this.#deps.world.crashPoint('engine.registered')
   }
 
   #unproven(rev: Rev, reason: string): void {
@@ -297,7 +297,7 @@ export class Group {
         this.#account(() => slot.inFlight--)
         if (slot.state === 'draining' && slot.inFlight === 0) {
           slot.stop()
-          this.#deps.world.crashPoint('engine: drained')
+          this.#deps.world.crashPoint('engine.drained')
         }
         this.#touch()
         if (this.#waiters.length > 0) this.#reconcile()

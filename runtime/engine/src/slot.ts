@@ -86,14 +86,14 @@ export class Slot {
     if (this.state === 'stopping') return ''
     // '': the place for the token is made, the token itself comes later.
     const instance = await engine.start({ ...spec, token: this.revision.token ? (first?.token ?? spec.token ?? '') : undefined })
-    world.crashPoint('engine: process started')
+    world.crashPoint('engine.process-started')
     this.instance = instance
     onEvent({ type: 'started', ...ids, at: world.now().getTime() })
     if (this.revision.token) this.#scheduleToken(first)
     if (this.#isStopped()) void instance.stop(this.#deps.stopGraceMs)
     const failure = await this.#untilReady(instance)
     if (failure === undefined && this.state === 'starting') {
-      world.crashPoint('engine: port ready')
+      world.crashPoint('engine.port-ready')
       this.state = 'ready'
       this.readyAt = world.monotonicMs()
       ready()

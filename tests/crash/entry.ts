@@ -1,0 +1,21 @@
+// The platform with crash points that work: what `apps/everleaf/src/main.ts` is, in a world that may die. `up` is edge, which starts `core`.
+import { readConfig } from '@everleaf/platform/config'
+import { type CoreArguments, startCore } from '@everleaf/platform/core'
+import { startEdge } from '@everleaf/platform/edge'
+import { jsonLog } from '@everleaf/world'
+import { createWorld } from './world.ts'
+
+const [role, ...rest] = process.argv.slice(2)
+const world = createWorld({ log: jsonLog((line) => void process.stderr.write(`${line}\n`), { now: () => new Date(), level: 'warn' }) })
+const around = {
+  say: (line: string) => void process.stdout.write(`${line}\n`),
+  stdin: process.stdin,
+  exit: (code: number) => process.exit(code),
+  onSignal: (signal: NodeJS.Signals, work: () => void) => void process.on(signal, work),
+}
+if (role === 'core') await startCore(JSON.parse(rest[0] ?? '{}') as CoreArguments, around, world)
+else {
+  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+  const { config } = readConfig(rest, env)
+  await startEdge(config, { ...around, command: [process.execPath, process.argv[1] ?? ''], buildEnv: env }, world)
+}
