@@ -28,13 +28,19 @@ const pages = {
   'docs/reference/gate.md': [
     '# What the certificate gate says',
     'The gate stands before every replacement: sync asks it, and Code Engine before it serves a new pair. `code`: what it means.',
-    table(['code', 'meaning'], Object.entries(REASONS).map(([code, meaning]) => [`\`${code}\``, meaning])),
+    table(
+      ['code', 'meaning'],
+      Object.entries(REASONS).map(([code, meaning]) => [`\`${code}\``, meaning]),
+    ),
   ],
   'docs/reference/sync.md': [
     "# Sync's variables",
     'Read and checked once, at the start; sync does not start with a wrong one and says which. Renewals stand in the config map',
     '`<app>-renewals`, key `renewals.json` (schema: `apps/sync/renewals.schema.json`).',
-    table(['variable', 'default', 'what for'], VARIABLES.map(([name, fallback, what]) => [`\`${name}\``, fallback, what])),
+    table(
+      ['variable', 'default', 'what for'],
+      VARIABLES.map(([name, fallback, what]) => [`\`${name}\``, fallback, what]),
+    ),
   ],
 }
 

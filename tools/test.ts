@@ -14,6 +14,7 @@ const suites: readonly Suite[] = [
   { kind: 'authz', files: 'tests/authz/**/*.test.ts' },
   { kind: 'journey', files: 'tests/journey/**/*.test.ts', alone: true },
   { kind: 'faults', files: 'tests/{faults,crash}/**/*.test.ts', alone: true },
+  { kind: 'bad-input', files: 'tests/bad-input/**/*.test.ts', alone: true },
   { kind: 'hostile', files: 'tests/hostile/**/*.test.ts', alone: true },
   { kind: 'conformance', files: 'tests/conformance/**/*.test.ts', alone: true },
   { kind: 'canary', files: 'tests/canary/**/*.test.ts', alone: true },
