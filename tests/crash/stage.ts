@@ -16,8 +16,13 @@ export async function openStage() {
   const crashFile = join(place.home, 'crash-at')
   const env = { EVERLEAF_TEST_CRASH_FILE: crashFile }
   // Sync must see the file that says where to die, so instances are plain processes here.
-  const start = () =>
-    startPlatform({ ...place, env, entry: [join(ROOT, 'tests/crash/entry.ts')], args: ['--set', 'engine.namespaces=off', '--set', 'scale.stable_window=2s'] })
+  const start = (ports: readonly string[] = []) =>
+    startPlatform({
+      ...place,
+      env,
+      entry: [join(ROOT, 'tests/crash/entry.ts')],
+      args: ['--set', 'engine.namespaces=off', '--set', 'scale.stable_window=2s', ...ports],
+    })
   let platform: Running = await start()
   const maker = await chainMaker()
   const project = () => `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
@@ -50,10 +55,15 @@ export async function openStage() {
     forget: () => rmSync(crashFile, { force: true }),
     isUp: () => platform.child.exitCode === null && platform.child.signalCode === null,
     async restart(): Promise<void> {
+      const { public: tls, private: inside, front, api } = platform.ports
       platform.child.kill('SIGKILL')
       await eventually('the platform has ended', () => platform.child.exitCode !== null || platform.child.signalCode !== null)
       // Instances die with edge: nothing of the old platform may answer.
-      platform = await eventually('the platform starts again', () => start().catch(() => undefined), 60_000)
+      platform = await eventually(
+        'the platform starts again',
+        () => start(['--port', `${tls}`, '--private-port', `${inside}`, '--http-port', `${front}`, '--api-port', `${api}`]).catch(() => undefined),
+        60_000,
+      )
     },
     /** What Secrets Manager says is the current version, by fingerprint. */
     async current(): Promise<string> {
