@@ -37,7 +37,10 @@ export function sourceIn(
       await events.registerSource(tx, { instance: guid, sourceCrn: instanceCrn, name, description, type: SERVICE })
     },
     async unregisterSource(tx, { instanceCrn, eventNotificationsCrn }) {
-      await events.unregisterSource(tx, { instance: guidOf(eventNotificationsCrn), sourceCrn: instanceCrn })
+      const guid = guidOf(eventNotificationsCrn)
+      // An instance that is not here, or no longer, holds no source: the registration must still be removable.
+      if ((await instanceOf(guid)) === undefined) return
+      await events.unregisterSource(tx, { instance: guid, sourceCrn: instanceCrn })
     },
   }
 }
