@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { type Bundle, chainMaker, fingerprintOf } from '../support/certificates.ts'
 import { deploy, webApp } from '../support/pipeline.ts'
 import { eventually, everleaf, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
@@ -102,7 +102,7 @@ async function deploySyncThatCanDie(platform: Running, crashFile: string): Promi
     target: 'node20',
     format: 'cjs',
     logLevel: 'error',
-    alias: { '@everleaf/world': join(ROOT, 'tests/crash/world.ts') },
+    plugins: [worldThatMayDie],
   })
   const project = `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
   await deploy(
@@ -130,6 +130,12 @@ async function deploySyncThatCanDie(platform: Running, crashFile: string): Promi
     }
     return status === 'ready' && details.latest_ready_revision === details.latest_created_revision
   })
+}
+
+const WORLD = join(ROOT, 'tests/crash/world.ts')
+const worldThatMayDie: Plugin = {
+  name: 'world-that-may-die',
+  setup: (bundle) => bundle.onResolve({ filter: /^@everleaf\/world$/ }, ({ importer }) => (importer === WORLD ? undefined : { path: WORLD })),
 }
 
 function exists(file: string): boolean {

@@ -1,8 +1,8 @@
 import { readFileSync, rmSync } from 'node:fs'
-import { createWorld as createRealWorld, type World } from '../../packages/world/src/index.ts'
+import { createWorld as createRealWorld, type World } from '@everleaf/world'
 
 // Sync's bundle for these tests takes this file for `@everleaf/world`.
-export * from '../../packages/world/src/index.ts'
+export * from '@everleaf/world'
 
 /** The real world, except that the process dies hard at the crash point that the file names. The file is gone then: it happens once. */
 export function createWorld(options: Parameters<typeof createRealWorld>[0] = {}): World {

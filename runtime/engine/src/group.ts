@@ -218,6 +218,7 @@ export class Group {
     slot.run({
       ready: () => {
         this.#touch()
+        this.#deps.world.crashPoint('engine.registered')
         if (!rev.proven && this.#active(rev).filter((one) => one.state === 'ready').length >= proofCount(rev.spec)) this.#proven(rev)
         this.#reconcile()
       },
@@ -239,7 +240,6 @@ export class Group {
     rev.failed = undefined
     rev.failures = noFailures
     this.#announce(rev, 'ready', 'ready')
-    this.#deps.world.crashPoint('engine.registered')
   }
 
   #unproven(rev: Rev, reason: string): void {

@@ -1,0 +1,3 @@
+import { runsProgram } from './python.ts'
+
+runsProgram('code_engine.py')
