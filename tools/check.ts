@@ -10,6 +10,8 @@ const parts: readonly Part[] = [
   { name: 'format', command: process.execPath, args: [bin('prettier'), '--check', '.'], ran: /All matched files use Prettier/ },
   { name: 'rooms', command: process.execPath, args: ['tools/check-rooms.ts'], ran: /rooms: [1-9]\d* files/ },
   { name: 'dead code', command: process.execPath, args: ['tools/check-dead.ts'], ran: /dead code: [1-9]\d* files/ },
+  { name: 'reference', command: process.execPath, args: ['tools/reference.ts', '--check'], ran: /reference: [1-9]/ },
+  { name: 'coverage', command: process.execPath, args: ['tools/coverage.ts', '--check'], ran: /coverage: [1-9]/ },
   { name: 'unit tests', command: process.execPath, args: ['tools/test.ts', 'unit'], ran: /\d+ passed, 0 failed/ },
 ]
 

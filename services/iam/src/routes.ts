@@ -1,3 +1,4 @@
+import { absentV1, absentV2 } from './absent.ts'
 import { notImplemented, type Route } from '@everleaf/http'
 import * as accountSettings from './account-settings.ts'
 import * as apiKeys from './api-keys.ts'
@@ -91,6 +92,7 @@ export const identityRoutes: readonly Route[] = [
   ['GET', '/account_settings_templates/:id', 'any', notImplemented('get_account_settings_template')],
   ['GET', '/account_settings_assignments', 'any', notImplemented('list_account_settings_assignments')],
   ['POST', '/account_settings_assignments', 'any', notImplemented('create_account_settings_assignment')],
+  ...absentV1,
 ]
 
 /** Below /iam/v1/policies. */
@@ -116,4 +118,5 @@ export const policyV2Routes: readonly Route[] = [
   ['GET', '/roles/:id', 'any', notImplemented('get_role')],
   ['PUT', '/roles/:id', 'any', notImplemented('replace_role')],
   ['DELETE', '/roles/:id', 'any', notImplemented('delete_role')],
+  ...absentV2,
 ]
