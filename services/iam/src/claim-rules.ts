@@ -14,6 +14,8 @@ import { checkTag, nextTag } from './tags.ts'
 
 // shapes
 const MAX_RULES = 20
+/** Life of a session where the rule says none, which clients demand in every answer: that of a token. */
+const SESSION_SECONDS = 3_600
 const ClaimRule = Type.Object({
   name: Type.Optional(Type.String({ maxLength: 1_000 })),
   type: Type.Enum(['Profile-SAML', 'Profile-CR']),
@@ -113,5 +115,6 @@ function kept({ context: _sent, ...rule }: Readonly<Record<string, unknown>>): R
 
 function toShape(row: ClaimRuleRow) {
   const body = JSON.parse(row.body) as Readonly<Record<string, unknown>>
-  return { id: row.id, entity_tag: row.entity_tag, created_at: stamp(row.created_at), modified_at: stamp(row.modified_at), ...body }
+  const times = { created_at: stamp(row.created_at), modified_at: stamp(row.modified_at) }
+  return { id: row.id, entity_tag: row.entity_tag, ...times, expiration: SESSION_SECONDS, ...body }
 }

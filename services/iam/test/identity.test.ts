@@ -120,6 +120,13 @@ test('claim rules keep their conditions word for word, and at most twenty', asyn
   assert.equal((await call('GET', url, { token })).body.rules.length, 19)
 })
 
+test('a claim rule made without an expiration answers with one, as clients demand it', async () => {
+  const { call, token } = await startWithOwner()
+  const { body: profile } = await call('POST', '/v1/profiles', { token, json: { name: 'p' } })
+  const rule = { type: 'Profile-CR', cr_type: 'IKS_SA', conditions: [{ claim: 'namespace', operator: 'EQUALS', value: '"x"' }] }
+  assert.equal((await call('POST', `/v1/profiles/${profile.id}/rules`, { token, json: rule })).body.expiration, 3600)
+})
+
 test('account settings carry their entity tag in body and header', async () => {
   const { call, token, account } = await startWithOwner()
   const { body, headers } = await call('GET', `/v1/accounts/${account}/settings/identity`, { token })
