@@ -9,8 +9,8 @@ import { createTerminal } from './terminal.ts'
 
 const here = import.meta.dirname ?? dirname(fileURLToPath(import.meta.url))
 const isSource = existsSync(join(here, 'program.ts'))
-const root = isSource ? join(here, '..', '..', '..') : join(here, '..')
-const platformFile = isSource ? join(root, 'apps/everleaf/src/main.ts') : join(here, 'everleaf.cjs')
+const root = isSource ? join(here, '..', '..', '..') : here
+const platformFile = isSource ? join(root, 'apps/everleaf/src/main.ts') : join(here, 'everleaf.mjs')
 
 const interrupted = new Promise<void>((resolve) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve())
@@ -23,7 +23,7 @@ const { status, problem } = await run(process.argv.slice(2), {
   terminal,
   env: process.env,
   platform: [process.execPath, platformFile],
-  siteFolder: join(root, 'samples/site'),
+  siteFolder: join(root, isSource ? 'samples/site' : 'site'),
   syncFolder,
   interrupted,
   clockOffsetMs: Number(process.env.EVERLEAF_CLOCK_OFFSET ?? 0) || 0,

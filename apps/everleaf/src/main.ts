@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path'
 import { createWorld, jsonLog } from '@everleaf/world'
 import { readConfig, UP_HELP, WrongUse } from './config.ts'
 import type { CoreArguments } from './core/core.ts'
@@ -30,8 +31,11 @@ async function main([role = 'up', ...rest]: readonly string[]): Promise<void> {
   const buildEnv = Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && BUILD_ENV.test(entry[0])),
   )
-  const command = [process.execPath, ...process.execArgv, process.argv[1] ?? '']
-  await startEdge(config, { ...surroundings, command, buildEnv }, createWorld({ log, offsetMs: config.clockOffsetMs }))
+  const program = process.argv[1] ?? ''
+  const command = [process.execPath, ...process.execArgv, program]
+  // A bundle lies beside the helper's; from source the engine knows its own.
+  const helper = program.endsWith('.mjs') ? join(dirname(program), 'spawner.mjs') : undefined
+  await startEdge(config, { ...surroundings, command, buildEnv, helper }, createWorld({ log, offsetMs: config.clockOffsetMs }))
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

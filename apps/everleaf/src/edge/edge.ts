@@ -27,6 +27,8 @@ export type Surroundings = {
   readonly command: readonly string[]
   /** Environment of npm in builds: the machine's own configuration of package registries. */
   readonly buildEnv: Readonly<Record<string, string>>
+  /** The engine's helper program, where it is not beside the engine's source. */
+  readonly helper?: string | undefined
 }
 
 const STOP_GRACE_MS = 10_000
@@ -108,6 +110,7 @@ async function build(config: Config, { home, world, key, around, tell, token }: 
     directory: join(home.run, 'engine'),
     mode: config.settings.namespaces === 'off' ? 'plain' : 'auto',
     buildEnv: around.buildEnv,
+    ...(around.helper === undefined ? {} : { helper: around.helper }),
   })
   const table = createTable({
     onSwap: ({ certificate, fingerprint }) => tell({ type: 'certificate-swapped', certificate, fingerprint, at: world.now().getTime() }),
