@@ -106,7 +106,10 @@ export function toInstance(row: InstanceRow): Instance {
 }
 
 export function operationDone(type: 'create' | 'update' | 'delete' | 'lock' | 'unlock'): string {
-  return JSON.stringify({ type, state: 'succeeded', async: false, description: `Completed ${type} instance operation`, cancelable: false, poll: false })
+  // IBM's own tests ask for the sub_type of an update, and of nothing else that is here.
+  const subType = type === 'update' ? { sub_type: 'config' } : {}
+  const description = `Completed ${type} instance operation`
+  return JSON.stringify({ type, ...subType, state: 'succeeded', async: false, description, cancelable: false, poll: false })
 }
 
 export function toShape(row: InstanceRow) {

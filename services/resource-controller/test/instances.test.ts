@@ -19,7 +19,8 @@ test('an instance is read by GUID and by URL-encoded CRN', async () => {
   assert.equal((await call('GET', `/v2/resource_instances/${body.guid}`)).body.guid, body.guid)
   assert.equal((await call('GET', `/v2/resource_instances/${encodeURIComponent(body.crn)}`)).body.guid, body.guid)
   const renamed = await call('PATCH', `/v2/resource_instances/${encodeURIComponent(body.crn)}`, { json: { name: 'new' } })
-  assert.deepEqual([renamed.status, renamed.body.name, renamed.body.last_operation.type], [200, 'new', 'update'])
+  const { type, sub_type: subType } = renamed.body.last_operation
+  assert.deepEqual([renamed.status, renamed.body.name, type, subType], [200, 'new', 'update', 'config'])
 })
 
 test('a deleted instance answers 200 and removed, is in no list, and is gone for other services', async () => {
