@@ -125,8 +125,7 @@ def delete_instance():
 
 @case("what cannot be is refused with a reason the SDK can show")
 def refusals():
-    # An instance that is not there is answered as one of somebody else: nobody learns which there are.
-    refused(403, controller.get_resource_instance, id=UNKNOWN)
+    refused(404, controller.get_resource_instance, id=UNKNOWN)
     body = {"name": "x", "target": "eu-de", "resource_group": default_group()}
     refused(404, controller.create_resource_instance, **body, resource_plan_id=UNKNOWN, says="plan")
     refused(404, controller.create_resource_instance, **{**body, "resource_group": UNKNOWN}, resource_plan_id=made["plan"], says="group")
