@@ -95,9 +95,13 @@ export async function startPlatform(options: { home: string; args?: readonly str
     child.once('exit', (code) => failed(new Error(`the platform ended with ${code}:\n${output}`)))
     setTimeout(() => failed(new Error(`the platform was not up after 60 s:\n${output}`)), 60_000).unref()
   })
-  await up
+  // A platform that did not come up must not keep the home.
+  await up.catch((error: unknown) => {
+    child.kill('SIGKILL')
+    throw error
+  })
   const ports = JSON.parse(readFileSync(join(home, 'run/ports.json'), 'utf8')) as Ports
-  const env = await endpointsOf(home)
+  const env = await eventually('login.json', () => endpointsOf(home).catch(() => undefined), 20_000)
   const exited = new Promise<number | null>((done) => child.once('exit', (code) => done(code)))
   let cached: string | undefined
   const token = async () => {
