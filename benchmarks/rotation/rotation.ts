@@ -122,7 +122,7 @@ function tokenOfSync(): string {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       if (readFileSync(`/proc/${pid}/environ`, 'utf8').includes('CE_APP=sync\0'))
-        return readFileSync(`/proc/${pid}/root/var/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token`, 'utf8')
+        return readFileSync(`/proc/${pid}/root/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token`, 'utf8')
     } catch {
       // It has ended, or it is the launcher, which does not see the file.
     }
