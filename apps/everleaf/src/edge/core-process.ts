@@ -4,12 +4,13 @@ import type { Timer, World } from '@everleaf/world'
 export type CoreProcess = {
   readonly pid: () => number | undefined
   readonly restarts: () => number
+  /** Core has answered: what it failed at before is over, and its next end is a first one. */
+  readonly answered: () => void
   /** SIGTERM, then SIGKILL after `graceMs`; it is not started again. */
   stop(graceMs: number): Promise<void>
 }
 
 const BACK_OFF_MS = [0, 100, 250, 500, 1_000, 2_000, 5_000] as const
-const HEALTHY_MS = 10_000
 /** What core exits with when starting again cannot help (wrong root key, another platform has the database). */
 export const CORE_GIVES_UP = 3
 
@@ -24,7 +25,6 @@ export function keepCore(options: { world: World; command: readonly string[]; on
 
   function start(): void {
     const [file = '', ...args] = options.command
-    const began = world.monotonicMs()
     // A group of its own: Ctrl-C in a terminal is for edge, which stops core in order.
     child = spawn(file, args, { stdio: ['pipe', 'inherit', 'inherit'], detached: true })
     child.on('error', (error) => world.log.error({ error: error.message }, 'core could not be started'))
@@ -33,7 +33,7 @@ export function keepCore(options: { world: World; command: readonly string[]; on
       if (stopping) return
       if (code === CORE_GIVES_UP) return options.onGiveUp(code)
       restarts++
-      failures = world.monotonicMs() - began > HEALTHY_MS ? 0 : failures + 1
+      failures++
       const waitMs = BACK_OFF_MS[Math.min(Math.max(failures - 1, 0), BACK_OFF_MS.length - 1)] ?? 0
       world.log.warn({ code, signal, waitMs }, 'core ended; it is started again')
       timer = world.after(waitMs, start)
@@ -44,6 +44,9 @@ export function keepCore(options: { world: World; command: readonly string[]; on
   return {
     pid: () => child?.pid,
     restarts: () => restarts,
+    answered: () => {
+      failures = 0
+    },
     async stop(graceMs) {
       stopping = true
       timer?.cancel()

@@ -62,6 +62,7 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   const ready = new Promise<void>((resolve) => {
     settle = resolve
   })
+  let core: CoreProcess | undefined
   const link: EdgeSide = createEdgeSide({
     world,
     socketPath: home.coreSocket,
@@ -71,6 +72,7 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
     },
     onSnapshot: (items) => {
       takeSnapshot(items, parts)
+      core?.answered()
       settle()
     },
     onDifference: (difference) => takeDifference(difference, parts),
@@ -83,11 +85,11 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   const ports = portsOf(listening, config)
   writeDurably(home.portsFile, JSON.stringify(ports), 0o600)
   const coreArguments = JSON.stringify({ config, ports, namespaces: parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works) })
-  const core = keepCore({ world, command: [...around.command, 'core', coreArguments], onGiveUp: (code) => around.exit(code) })
+  core = keepCore({ world, command: [...around.command, 'core', coreArguments], onGiveUp: (code) => around.exit(code) })
   const status = async () => ({
     ...ports,
     ready: link.connected(),
-    core: { pid: core.pid() ?? null, restarts: core.restarts() },
+    core: { pid: core?.pid() ?? null, restarts: core?.restarts() ?? 0 },
     connections: parts.gateway.connections,
     requests: parts.gateway.requests,
     findings: parts.engine.findings(),
@@ -269,7 +271,7 @@ async function stopAll({
   parts.world.after(STOP_GRACE_MS + 5_000, () => around.exit(1))
   rmSync(parts.home.portsFile, { force: true })
   await parts.gateway.stop({ graceMs: STOP_GRACE_MS / 2 })
-  await core.stop(STOP_GRACE_MS)
+  await core?.stop(STOP_GRACE_MS)
   link.close()
   await parts.pool.close()
   await parts.engine.close()
