@@ -41,6 +41,18 @@ export const iamAccessManagement: ServiceRoles = {
 const SEE_GROUPS = prefixed('resource-controller', ['group.retrieve', 'quota.retrieve', 'reclamation.list'])
 const EDIT_GROUPS = prefixed('resource-controller', ['group.update'])
 const ADMINISTER_GROUPS = prefixed('resource-controller', ['group.create', 'group.delete', 'reclamation.act'])
+// The life of an instance is asked on its own service. These are asked where no such instance or key is there: an account's
+// administrator is told so with 404, by which Terraform knows that it is gone; all others get 403 for what is not there or not theirs.
+const ABSENT = prefixed('resource-controller', [
+  'instance.retrieve',
+  'instance.update',
+  'instance.delete',
+  'instance.lock',
+  'credential.list',
+  'credential.retrieve',
+  'credential.update',
+  'credential.delete',
+])
 
 /** Resource groups (resource type `resource-group`) and reclamations. */
 export const resourceController: ServiceRoles = {
@@ -51,7 +63,7 @@ export const resourceController: ServiceRoles = {
     Viewer: SEE_GROUPS,
     Operator: SEE_GROUPS,
     Editor: [...SEE_GROUPS, ...EDIT_GROUPS],
-    Administrator: [...SEE_GROUPS, ...EDIT_GROUPS, ...ADMINISTER_GROUPS],
+    Administrator: [...SEE_GROUPS, ...EDIT_GROUPS, ...ADMINISTER_GROUPS, ...ABSENT],
   }),
   sources: {},
 }
