@@ -9,10 +9,7 @@ export type FromCore =
 
 /** Edge → core. */
 export type FromEdge =
-  | { readonly type: 'event'; readonly event: EdgeEvent }
-  | { readonly type: 'applied'; readonly version: number }
-  | CallMessage
-  | ReplyMessage
+  { readonly type: 'event'; readonly event: EdgeEvent } | { readonly type: 'applied'; readonly version: number } | CallMessage | ReplyMessage
 
 export type CallMessage = { readonly type: 'call'; readonly id: number; readonly method: string; readonly input: unknown }
 export type ReplyMessage = { readonly type: 'reply'; readonly id: number; readonly ok: boolean; readonly value: unknown }

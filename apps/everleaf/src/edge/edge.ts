@@ -62,7 +62,7 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   const ready = new Promise<void>((resolve) => {
     settle = resolve
   })
-  let core: CoreProcess | undefined
+  let core: CoreProcess | undefined = undefined
   const link: EdgeSide = createEdgeSide({
     world,
     socketPath: home.coreSocket,

@@ -55,7 +55,13 @@ async function served(db: Kysely<unknown>): Promise<void> {
     .addColumn('claimed', 'integer', (column) => column.notNull())
     .execute()
   // One host belongs to one mapping of the region; the others wait unclaimed.
-  await db.schema.createIndex('ce_claimed_hosts').unique().on('ce_domain_mappings').column('name').where(sql<boolean>`claimed = 1`).execute()
+  await db.schema
+    .createIndex('ce_claimed_hosts')
+    .unique()
+    .on('ce_domain_mappings')
+    .column('name')
+    .where(sql<boolean>`claimed = 1`)
+    .execute()
   await db.schema.createIndex('ce_mappings_by_secret').on('ce_domain_mappings').columns(['project_id', 'tls_secret']).execute()
   await db.schema.createIndex('ce_mappings_by_certificate').on('ce_domain_mappings').column('certificate').execute()
 }
