@@ -174,7 +174,7 @@ test('walking the destinations one by one finds both built-in ones, and ends', a
   const room = await startRoom()
   await pipeline(room, { url: HOOK })
   const types: string[] = []
-  for (let path = '/destinations?limit=1&offset=0&search='; ;) {
+  for (let path = '/destinations?limit=1&offset=0&search='; ; ) {
     const page = (await room.call('GET', path)).json()
     assert.equal(page.total_count, 3)
     types.push(...page.destinations.map((one: { type: string }) => one.type))
