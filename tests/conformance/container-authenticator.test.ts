@@ -104,7 +104,7 @@ test("in an instance, IBM's Node ContainerAuthenticator gets a token with nothin
 
 test("in an instance, IBM's Python ContainerAuthenticator gets a token with nothing but the profile's name", { timeout: 120_000 }, async () => {
   const python = '/usr/bin/python3'
-  const packages = join(VENV, `lib/${existsSync(VENV) ? readVersion() : 'none'}/site-packages`)
+  const packages = join(VENV, `lib/${existsSync(join(VENV, 'lib')) ? readVersion() : 'none'}/site-packages`)
   if (!existsSync(packages) || !existsSync(python)) return couldNotRun("IBM's Python ContainerAuthenticator", 'run tools/system-packages')
   const files: Record<string, string> = { 'ask.py': PYTHON }
   for (const name of ['ibm_cloud_sdk_core', 'requests', 'urllib3', 'idna', 'certifi', 'charset_normalizer', 'jwt', 'dateutil']) addPython(files, packages, name)

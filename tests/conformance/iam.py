@@ -235,6 +235,27 @@ def policies_v2():
         equal(policies.delete_v2_policy(id=one).get_status_code(), 204)
 
 
+@case("an authorization between two services: through v1 and v2 alike, each seen word for word through its own version")
+def authorizations():
+    asked = {"service_name": "event-notifications", "source_service_name": "secrets-manager", "policy_type": "authorization"}
+    found = policies.list_roles(**asked).get_result()["service_roles"]
+    role = [{"role_id": next(one["crn"] for one in found if one["display_name"] == "Event Source Manager")}]
+    source = {"accountId": account, "serviceName": "secrets-manager", "serviceInstance": os.environ["SECRETS_MANAGER_URL"].rsplit("/", 1)[1]}
+    target = {"accountId": account, "serviceName": "event-notifications", "serviceInstance": os.environ["EVENT_NOTIFICATIONS_GUID"]}
+    subjects, resources = [{"attributes": attributes(source)}], [{"attributes": attributes(target)}]
+    first = whole(pm.Policy, policies.create_policy(type="authorization", subjects=subjects, roles=role, resources=resources), 201)
+    equal((first["subjects"], first["resources"]), (subjects, resources))
+    listed = whole(pm.PolicyCollection, policies.list_policies(account_id=account, type="authorization"), 200)["policies"]
+    assert first["id"] in [one["id"] for one in listed], listed
+    equal(policies.delete_policy(policy_id=first["id"]).get_status_code(), 204)
+    subject, resource = ({"attributes": [{"key": key, "operator": "stringEquals", "value": value} for key, value in side.items()]} for side in (source, target))
+    response = policies.create_v2_policy(control={"grant": {"roles": role}}, type="authorization", subject=subject, resource=resource)
+    second = whole(pm.V2Policy, response, 201)
+    equal((second["subject"], second["resource"]), (subject, resource))
+    equal(whole(pm.Policy, policies.get_policy(policy_id=second["id"]), 200)["type"], "authorization")
+    equal(policies.delete_v2_policy(id=second["id"]).get_status_code(), 204)
+
+
 @case("roles: those of a service, those for an authorization without an account; what is custom answers 501")
 def roles():
     found = whole(pm.RoleCollection, policies.list_roles(account_id=account, service_name="secrets-manager"), 200)
