@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { JobTables } from '@everleaf/jobs'
 import type { Http } from '@everleaf/world'
 import { jsonLog } from '@everleaf/world'
 import { testWorld } from '@everleaf/world/test'
@@ -120,6 +121,39 @@ test('a refusal for good is a dead letter under durable and lost under ibm', asy
     await room.work()
     assert.equal((await only(room)).state, state)
   }
+})
+
+test('a try that the platform cuts off by stopping is not counted; the job goes back as it was', async () => {
+  await using sink = await startSink(() => {})
+  const { room, world } = await begin(sink.url)
+  const running = room.runner.runOnce()
+  while (sink.seen.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  await Promise.all([room.runner.stop(0), running, world.advance(0)])
+  const delivery = await only(room)
+  assert.deepEqual([delivery.state, delivery.attempts, delivery.first_attempt_at, delivery.error], ['pending', 0, null, null])
+  const jobs = await room.store.tables<JobTables>().selectFrom('jobs').select(['state', 'failures']).execute()
+  assert.deepEqual(
+    jobs.map(({ state, failures }) => [state, failures]),
+    [['ready', 0]],
+  )
+})
+
+test('a dead letter that is redelivered has all its tries again', async () => {
+  await using sink = await startSink(status(503), status(422), status(503), status(200))
+  const { room, world } = await begin(sink.url)
+  const second = async () => {
+    world.setNow(new Date(world.now().getTime() + 1_001))
+    await room.work()
+    return await only(room)
+  }
+  await room.work()
+  const dead = await second()
+  assert.deepEqual([dead.state, dead.attempts], ['dead', 2])
+  world.setNow(new Date(world.now().getTime() + 73 * 3_600_000))
+  assert.equal((await room.call('POST', `/everleaf/deliveries/${dead.id}/redeliver`)).statusCode, 202)
+  await room.work()
+  assert.deepEqual([(await only(room)).state, (await only(room)).attempts], ['pending', 1])
+  assert.equal((await second()).state, 'delivered')
 })
 
 test('a destination that only fails for five days is disabled, not before, and not when the platform merely slept', async () => {

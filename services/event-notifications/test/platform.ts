@@ -65,7 +65,7 @@ export async function startRoom(options: Options = {}) {
     while ((await busy()) !== undefined) await new Promise((resolve) => setImmediate(resolve))
     return claimed
   }
-  return { world, store, vault, en, work, app, call }
+  return { world, store, vault, en, runner, work, app, call }
 }
 
 export type Room = Awaited<ReturnType<typeof startRoom>>

@@ -174,13 +174,14 @@ test('walking the destinations one by one finds both built-in ones, and ends', a
   const room = await startRoom()
   await pipeline(room, { url: HOOK })
   const types: string[] = []
-  for (let path = '/destinations?limit=1&offset=0&search='; ; ) {
-    const page = (await room.call('GET', path)).json()
+  let path: string | undefined = '/destinations?limit=1&offset=0&search='
+  while (path !== undefined) {
+    const page: { total_count: number; destinations: { type: string }[]; next?: { href: string } } = (await room.call('GET', path)).json()
     assert.equal(page.total_count, 3)
-    types.push(...page.destinations.map((one: { type: string }) => one.type))
-    if (page.next === undefined) break
-    assert.match(page.next.href, /^http:\/\/en\.test:1\/event-notifications\/v1\/instances\/[0-9a-f-]+\/destinations\?limit=1&offset=\d$/)
-    path = page.next.href.slice(page.next.href.indexOf('/destinations'))
+    types.push(...page.destinations.map((one) => one.type))
+    const next = page.next?.href
+    if (next !== undefined) assert.match(next, /^http:\/\/en\.test:1\/event-notifications\/v1\/instances\/[0-9a-f-]+\/destinations\?limit=1&offset=\d$/)
+    path = next?.slice(next.indexOf('/destinations'))
   }
   assert.deepEqual(types, ['smtp_ibm', 'sms_ibm', 'ibmce'])
   assert.equal((await room.call('GET', '/destinations?search=EMAIL')).json().total_count, 1)
