@@ -57,7 +57,11 @@ export function createEdgeSide(options: {
       response.resume()
       retry()
     })
-    outgoing.on('upgrade', (_response, stream) => open(stream))
+    outgoing.on('upgrade', (_response, stream, head) => {
+      // What core sent right behind its answer was read with it.
+      if (head.length > 0) stream.unshift(head)
+      open(stream)
+    })
     outgoing.end()
   }
 
