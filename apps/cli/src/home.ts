@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
 /** No platform, or this machine does not allow what was asked: the message says what to do. Exit status 3. */
 export class NotHere extends Error {}
@@ -34,7 +34,7 @@ export type Found = { readonly root: string; readonly ports: Ports; readonly log
 
 /** `EVERLEAF_HOME`, else `$XDG_DATA_HOME/everleaf`, else `~/.local/share/everleaf`. */
 export function homeFolder(env: Readonly<Record<string, string | undefined>>): string {
-  return env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'everleaf')
+  return resolve(env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'everleaf'))
 }
 
 /** The running platform of this home. Throws NotHere. */

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
 /** Everything that can be set, with its default, in one place. Durations are milliseconds. */
@@ -82,7 +82,7 @@ export function readConfig(argv: readonly string[], env: Readonly<Record<string,
 
 /** `EVERLEAF_HOME`, else `$XDG_DATA_HOME/everleaf`, else `~/.local/share/everleaf`. */
 export function homeFolder(env: Readonly<Record<string, string | undefined>>): string {
-  return env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'everleaf')
+  return resolve(env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'everleaf'))
 }
 
 function parse(argv: readonly string[]) {
