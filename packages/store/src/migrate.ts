@@ -1,6 +1,6 @@
 import type { World } from '@everleaf/world'
 import { Kysely } from 'kysely'
-import { dialectOver, type SqliteConnection } from './sqlite.ts'
+import { dialectOver, rollBack, type SqliteConnection } from './sqlite.ts'
 
 /** One frozen step of a schema; runs in a transaction of its own, so that an interrupted upgrade goes on where it stopped. */
 export type Migration = { readonly up: (db: Kysely<unknown>) => Promise<void> }
@@ -19,7 +19,7 @@ export async function migrate(connection: SqliteConnection, migrations: Readonly
       connection.run('INSERT INTO store_migrations (name, at) VALUES (?, ?)', [name, world.now().getTime()])
       connection.exec('COMMIT')
     } catch (cause) {
-      connection.exec('ROLLBACK')
+      rollBack(connection)
       throw new Error(`migration ${name}`, { cause })
     }
   }

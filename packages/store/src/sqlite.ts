@@ -12,10 +12,12 @@ import {
 
 const MAX_PREPARED = 500
 
+type Prepared = { readonly statement: StatementSync; readonly givesRows: boolean }
+
 /** One SQLite connection with its prepared statements. WAL, and synchronous FULL: NORMAL lost every unsynced commit in ten simulated power cuts. */
 export class SqliteConnection implements DatabaseConnection {
   readonly #db: DatabaseSync
-  readonly #prepared = new Map<string, StatementSync>()
+  readonly #prepared = new Map<string, Prepared>()
 
   constructor(file: string, options: { readOnly: boolean }) {
     this.#db = new DatabaseSync(file, { readOnly: options.readOnly, timeout: 5_000 })
@@ -27,13 +29,18 @@ export class SqliteConnection implements DatabaseConnection {
     this.#db.exec(sql)
   }
 
+  /** False between transactions, and when SQLite itself has rolled back the open one (disk full, I/O error). */
+  get inTransaction(): boolean {
+    return this.#db.isTransaction
+  }
+
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     return this.run<R>(query.sql, query.parameters)
   }
 
   run<R>(sql: string, parameters: readonly unknown[] = []): QueryResult<R> {
-    const statement = this.#prepare(sql)
-    if (statement.columns().length > 0) return { rows: statement.all(...(parameters as SQLInputValue[])) as R[] }
+    const { statement, givesRows } = this.#prepare(sql)
+    if (givesRows) return { rows: statement.all(...(parameters as SQLInputValue[])) as R[] }
     const { changes, lastInsertRowid } = statement.run(...(parameters as SQLInputValue[]))
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }
@@ -48,13 +55,14 @@ export class SqliteConnection implements DatabaseConnection {
     this.#db.close()
   }
 
-  #prepare(sql: string): StatementSync {
+  #prepare(sql: string): Prepared {
     const known = this.#prepared.get(sql)
     if (known !== undefined) return known
     const statement = this.#db.prepare(sql)
+    const prepared = { statement, givesRows: statement.columns().length > 0 }
     if (this.#prepared.size >= MAX_PREPARED) this.#prepared.delete(this.#prepared.keys().next().value ?? '')
-    this.#prepared.set(sql, statement)
-    return statement
+    this.#prepared.set(sql, prepared)
+    return prepared
   }
 }
 
@@ -77,5 +85,14 @@ export function dialectOver(connection: () => DatabaseConnection): Dialect {
     createDriver: () => driver,
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
+  }
+}
+
+/** Ends what is open, if anything is. Never throws: it runs where something failed already, and SQLite ends a broken transaction anyway. */
+export function rollBack(connection: SqliteConnection): void {
+  try {
+    if (connection.inTransaction) connection.exec('ROLLBACK')
+  } catch {
+    // The disk is gone: the next BEGIN says so to whoever writes next.
   }
 }

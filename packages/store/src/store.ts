@@ -1,7 +1,8 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { World } from '@everleaf/world'
 import { type DatabaseConnection, Kysely } from 'kysely'
 import { type Migration, migrate } from './migrate.ts'
-import { dialectOver, SqliteConnection } from './sqlite.ts'
+import { dialectOver, rollBack, SqliteConnection } from './sqlite.ts'
 
 /** One transaction: the only handle there is inside `write`. Using it after its end throws. */
 export interface Tx {
@@ -16,7 +17,10 @@ export interface Tx {
 export interface Store {
   /** Reads, on a connection that no write can hold up. */
   tables<T>(): Kysely<T>
-  /** Runs `work` in a transaction and resolves when it is on disk. Writes that arrive together commit together. */
+  /**
+   * Runs `work` in a transaction and resolves when it is on disk. Writes that arrive together commit together. Refused inside another
+   * transaction of this store: the inner one would wait for the outer one for ever.
+   */
   write<R>(work: (tx: Tx) => Promise<R>): Promise<R>
   /** Calls `listener` after each commit that notified `topic`; returns the way out. */
   subscribe(topic: string, listener: () => void): () => void
@@ -36,14 +40,21 @@ export type StoreOptions = {
 }
 
 const MAX_BATCH = 256
+/** SQLite's primary codes for a disk or a machine that refuses: busy, locked, out of memory, read-only, I/O, full, cannot open. */
+const UNAVAILABLE = new Set([5, 6, 7, 8, 10, 13, 14])
 
 /** Opens (and migrates) the database. One writer connection, one reader. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const inMemory = options.file === ':memory:'
   const writer = new SqliteConnection(options.file, { readOnly: false })
-  await migrate(writer, options.migrations, options.world)
-  const reader = inMemory ? writer : new SqliteConnection(options.file, { readOnly: true })
-  return new SqliteStore(writer, reader, options)
+  try {
+    await migrate(writer, options.migrations, options.world)
+    const reader = inMemory ? writer : new SqliteConnection(options.file, { readOnly: true })
+    return new SqliteStore(writer, reader, options)
+  } catch (error) {
+    writer.close()
+    throw error
+  }
 }
 
 type Pending = { readonly run: (tx: Tx) => Promise<unknown>; readonly settle: (outcome: Outcome) => void; readonly origin: Error }
@@ -56,9 +67,11 @@ class SqliteStore implements Store {
   readonly #maxWriteMs: number
   readonly #read: Kysely<unknown>
   readonly #topics = new Map<string, Set<() => void>>()
+  /** The transaction that the running code is part of, through every await. */
+  readonly #current = new AsyncLocalStorage<Transaction>()
   #queue: Pending[] = []
   #draining: Promise<void> | undefined
-  #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(writer: SqliteConnection, reader: SqliteConnection, options: StoreOptions) {
     this.#writer = writer
@@ -73,7 +86,9 @@ class SqliteStore implements Store {
   }
 
   write<R>(work: (tx: Tx) => Promise<R>): Promise<R> {
-    if (this.#closed) return Promise.reject(new StoreUnavailable('the store is closed'))
+    if (this.#closing !== undefined) return Promise.reject(new StoreUnavailable('the store is closed'))
+    if (this.#current.getStore()?.isOpen === true)
+      return Promise.reject(new Error('store.write inside a transaction would wait for itself for ever: use the tx there is, or tx.after'))
     return new Promise<R>((resolve, reject) => {
       const origin = new Error('a write that took too long began here')
       this.#queue.push({ run: work, origin, settle: (outcome) => (outcome.ok ? resolve(outcome.value as R) : reject(outcome.error)) })
@@ -87,8 +102,12 @@ class SqliteStore implements Store {
     return () => void listeners.delete(listener)
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     await this.#draining
     if (this.#reader !== this.#writer) this.#reader.close()
     this.#writer.close()
@@ -106,10 +125,10 @@ class SqliteStore implements Store {
   async #commit(batch: readonly Pending[]): Promise<void> {
     const outcomes: { pending: Pending; outcome: Outcome; tx: Transaction }[] = []
     try {
-      this.#writer.exec('BEGIN IMMEDIATE')
+      this.#writer.run('BEGIN IMMEDIATE')
       for (const pending of batch) outcomes.push(await this.#runOne(pending))
       this.#world.crashPoint('store.before-commit')
-      this.#writer.exec('COMMIT')
+      this.#writer.run('COMMIT')
       this.#world.crashPoint('store.after-commit')
     } catch (cause) {
       rollBack(this.#writer)
@@ -124,51 +143,78 @@ class SqliteStore implements Store {
 
   async #runOne(pending: Pending): Promise<{ pending: Pending; outcome: Outcome; tx: Transaction }> {
     const tx = new Transaction(this.#writer)
-    this.#writer.exec('SAVEPOINT one')
+    this.#writer.run('SAVEPOINT one')
     try {
-      const value = await withLimit(pending.run(tx), this.#maxWriteMs, this.#world, pending.origin)
-      this.#writer.exec('RELEASE one')
+      const work = this.#current.run(tx, () => pending.run(tx))
+      const value = await withLimit(work, this.#maxWriteMs, this.#world, pending.origin)
+      tx.end()
+      this.#writer.run('RELEASE one')
       return { pending, tx, outcome: { ok: true, value } }
     } catch (error) {
-      this.#writer.exec('ROLLBACK TO one')
-      this.#writer.exec('RELEASE one')
-      return { pending, tx, outcome: { ok: false, error } }
-    } finally {
       tx.end()
+      // SQLite has rolled back by itself (disk full, I/O error): what the batch wrote before is gone too.
+      if (!this.#writer.inTransaction) throw error
+      this.#writer.run('ROLLBACK TO one')
+      this.#writer.run('RELEASE one')
+      return {
+        pending,
+        tx,
+        outcome: { ok: false, error: isRefusal(error) ? new StoreUnavailable('the database did not take the write', { cause: error }) : error },
+      }
     }
   }
 
+  /** One that throws takes neither the others' turn nor the store's: what it follows is on disk. */
   #runAfter(tx: Transaction): void {
-    for (const work of tx.afterwards) work()
-    for (const topic of tx.topics) for (const listener of this.#topics.get(topic) ?? []) listener()
+    const listeners = [...tx.topics].flatMap((topic) => [...(this.#topics.get(topic) ?? [])])
+    for (const work of [...tx.afterwards, ...listeners]) {
+      try {
+        work()
+      } catch (error) {
+        this.#world.log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'what follows a commit failed')
+      }
+    }
   }
 }
 
 class Transaction implements Tx {
   readonly afterwards: (() => void)[] = []
   readonly topics = new Set<string>()
-  readonly #kysely: Kysely<unknown>
+  readonly #connection: DatabaseConnection
+  #kysely: Kysely<unknown> | undefined
   #open = true
 
-  constructor(connection: DatabaseConnection) {
-    this.#kysely = new Kysely<unknown>({
-      dialect: dialectOver(() => {
-        if (!this.#open) throw new Error('this transaction has ended: await every query inside store.write')
-        return connection
-      }),
-    })
+  constructor(writer: SqliteConnection) {
+    this.#connection = {
+      // Asked again for each query, at the last moment: one that was not awaited must not run in somebody else's transaction.
+      executeQuery: async (query) => {
+        this.#check()
+        if (!writer.inTransaction) throw new StoreUnavailable('the database has rolled this transaction back')
+        return writer.run(query.sql, query.parameters)
+      },
+      streamQuery: () => writer.streamQuery(),
+    }
+  }
+  get isOpen(): boolean {
+    return this.#open
   }
   tables<T>(): Kysely<T> {
+    this.#kysely ??= new Kysely<unknown>({ dialect: dialectOver(() => this.#connection) })
     return this.#kysely as unknown as Kysely<T>
   }
   after(work: () => void): void {
+    this.#check()
     this.afterwards.push(work)
   }
   notify(topic: string): void {
+    this.#check()
     this.topics.add(topic)
   }
   end(): void {
     this.#open = false
+  }
+  #check(): void {
+    if (!this.#open) throw new Error('this transaction has ended: await every query inside store.write')
   }
 }
 
@@ -189,12 +235,8 @@ async function withLimit<R>(work: Promise<R>, limitMs: number, world: World, ori
   return await Promise.race([work, limit])
 }
 
-function rollBack(connection: SqliteConnection): void {
-  try {
-    connection.exec('ROLLBACK')
-  } catch {
-    // Nothing was open: BEGIN itself failed, or SQLite rolled back by itself.
-  }
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' && UNAVAILABLE.has(error.errcode & 0xff)
 }
 
 /** True when the error says that a UNIQUE or PRIMARY KEY constraint refused the row. */
