@@ -11,9 +11,8 @@ export function run(file, args) {
   if (node === undefined) process.exit(WRONG_MACHINE)
   const child = spawn(node, [file, ...args], { stdio: 'inherit', env: { ...process.env, NODE_NO_WARNINGS: process.env.NODE_NO_WARNINGS ?? '1' } })
   const pass = (signal) => child.kill(signal)
-  // A terminal sends SIGINT to the whole group: the child has it already, and must not get it twice.
-  process.on('SIGINT', () => process.stdin.isTTY || pass('SIGINT'))
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => pass(signal))
+  // Ctrl-C reaches the child twice then, by the terminal and by us: it stops once. `kill` reaches us alone.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => pass(signal))
   child.on('error', (error) => {
     process.stderr.write(`everleaf: ${node} cannot be started: ${error.message}\n`)
     process.exit(WRONG_MACHINE)

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ANY_PORTS, environment, eventually, everleaf, finish, freshHome, processesOf, ROOT } from '../support/platform.ts'
+import { ANY_PORTS, couldNotRun, environment, eventually, everleaf, finish, freshHome, processesOf, ROOT } from '../support/platform.ts'
+import { servedLeaf } from '../support/tls.ts'
 
 type Report = {
   proven: boolean
@@ -48,10 +51,11 @@ for (const [signal, how] of [
   ['SIGINT', 'in the foreground'],
   ['SIGTERM', 'in the foreground'],
   ['SIGINT', 'as a background job of a shell'],
+  ['SIGTERM', 'as a background job of a shell'],
 ] as const) {
-  test(`demo says Serving, and ${signal} stops it cleanly ${how}`, { timeout: 180_000 }, async () => {
+  test(`demo says Serving and serves what it proved, and ${signal} stops it cleanly ${how}`, { timeout: 240_000 }, async () => {
     using place = freshHome()
-    const words = [process.execPath, join(ROOT, 'apps/cli/src/main.ts'), 'demo', ...ANY_PORTS]
+    const words = [process.execPath, join(ROOT, 'apps/cli/src/main.ts'), 'demo', '--json', ...ANY_PORTS]
     // A shell without job control starts background jobs with SIGINT ignored.
     const child =
       how === 'in the foreground'
@@ -61,12 +65,58 @@ for (const [signal, how] of [
     child.stdout.on('data', (text) => {
       output += text
     })
-    const ended = finish(child, 170_000)
+    const ended = finish(child, 230_000)
     await eventually('the line that begins with Serving', () => /^Serving /m.test(output), 120_000)
-    const job = Number(output.match(/^job (\d+)/m)?.[1] ?? child.pid)
-    process.kill(job, signal)
+    const report = reportOf(output.slice(0, output.indexOf('\nServing ')))
+    const rotation = report.rotations[0]
+    assert.ok(rotation !== undefined)
+    assert.equal(await servedLeaf(rotation.host, rotation.port), rotation.new_fingerprint, 'what a TLS client sees is what was reported')
+    const api = Number(new URL(report.endpoints.IAM_AUTH_URL ?? '').port)
+    process.kill(Number(output.match(/^job (\d+)/m)?.[1] ?? child.pid), signal)
     const { status, stderr } = await ended
     assert.equal(status, 0, stderr)
     await eventually('no process is left', () => processesOf(place.home).length === 0, 15_000)
+    for (const port of [rotation.port, api]) assert.ok(await canListen(port), `port ${port} is still taken`)
+    assert.equal(existsSync(join(place.home, 'run/ports.json')), false, 'other commands would look for a platform that is gone')
+  })
+}
+
+test('the command passes signals on, also where its own input is a terminal', { timeout: 240_000 }, async () => {
+  const older = olderNode()
+  if (older === undefined) return couldNotRun('the command in a terminal', 'util-linux has no script, or no Node before 26 is in PATH')
+  using place = freshHome()
+  // `script` gives the command a terminal; the signal goes to the command alone, as `kill` sends it.
+  const inner = `${older} ${join(ROOT, 'bin/everleaf')} up ${ANY_PORTS.join(' ')} </dev/tty & echo "job $!"; wait $!; echo "ended with $?"`
+  const child = spawn('script', ['-qfec', inner, '/dev/null'], { env: environment(place), stdio: ['pipe', 'pipe', 'pipe'] })
+  let output = ''
+  child.stdout.on('data', (text) => {
+    output += text
+  })
+  const ended = finish(child, 230_000)
+  await eventually('the platform is up', () => output.includes('Everleaf is up'), 60_000)
+  process.kill(Number(output.match(/job (\d+)/)?.[1]), 'SIGINT')
+  await eventually('it ended', () => output.includes('ended with 0'), 30_000)
+  await ended
+  await eventually('no process is left', () => processesOf(place.home).length === 0, 15_000)
+})
+
+/** A Node of PATH that is not the one Everleaf runs on: the command starts another one then, and passes signals on. */
+function olderNode(): string | undefined {
+  if (!existsSync('/usr/bin/script')) return undefined
+  return (process.env.PATH ?? '')
+    .split(':')
+    .map((folder) => join(folder, 'node'))
+    .find((file) => {
+      const { stdout } = spawnSync(file, ['-p', 'process.versions.node'], { encoding: 'utf8' })
+      const major = Number(stdout?.split('.')[0])
+      return major >= 20 && major < 26
+    })
+}
+
+function canListen(port: number): Promise<boolean> {
+  const server = createServer()
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
