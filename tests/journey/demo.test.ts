@@ -81,6 +81,19 @@ for (const [signal, how] of [
   })
 }
 
+test('demo is stopped cleanly before its proof too, and says that nothing was proven', { timeout: 120_000 }, async () => {
+  using place = freshHome()
+  const child = spawn(process.execPath, [join(ROOT, 'apps/cli/src/main.ts'), 'demo', ...ANY_PORTS], { env: environment(place) })
+  const ended = finish(child, 110_000)
+  await eventually('the platform is there', () => existsSync(join(place.home, 'login.json')), 60_000)
+  child.kill('SIGINT')
+  const { status, stdout } = await ended
+  assert.equal(status, 1)
+  assert.match(stdout, /Stopped before anything was proven/)
+  assert.doesNotMatch(stdout, /Serving/)
+  await eventually('no process is left', () => processesOf(place.home).length === 0, 15_000)
+})
+
 test('the command passes signals on, also where its own input is a terminal', { timeout: 240_000 }, async () => {
   const older = olderNode()
   if (older === undefined) return couldNotRun('the command in a terminal', 'util-linux has no script, or no Node before 26 is in PATH')

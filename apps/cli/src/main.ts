@@ -12,7 +12,9 @@ const isSource = existsSync(join(here, 'program.ts'))
 const root = isSource ? join(here, '..', '..', '..') : here
 const platformFile = isSource ? join(root, 'apps/everleaf/src/main.ts') : join(here, 'everleaf.mjs')
 
+// Only the demo has something to put in order; any other command just ends.
 const interrupted = new Promise<void>((resolve) => {
+  if (process.argv[2] !== 'demo') return
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve())
 })
 const write = (text: string) => void process.stdout.write(text)

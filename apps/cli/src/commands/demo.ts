@@ -3,7 +3,7 @@ import type { World } from '@everleaf/world'
 import { type DemoAuthority, openDemoAuthority } from '../demo-authority.ts'
 import { endpoints } from '../endpoints.ts'
 import { deployApp, ensure, orMissing, until } from '../ensure.ts'
-import { type Found, findPlatform, isRunning } from '../home.ts'
+import { type Found, findPlatform, isRunning, type Ports } from '../home.ts'
 import { ensurePipeline, SYNC_APP, setRules } from '../pipeline.ts'
 import { handshake, type Prober, startProber, type Target } from '../prober.ts'
 import { changeRenewals, type Renewal } from '../renewals.ts'
@@ -36,6 +36,7 @@ const SITE = 'site'
 const HOST = 'shop.example.com'
 const SECRET = 'demo-site'
 const TARGET = 'demo-site-tls'
+const NOT_PROVEN = 1
 const PROOF_LIMIT_MS = 60_000
 const ASLEEP_LIMIT_MS = 90_000
 /** The demo does not make anybody wait a minute for sync to fall asleep. */
@@ -59,15 +60,28 @@ export async function demo(options: DemoOptions, world: World): Promise<number> 
     : await startPlatform({ command: options.platform, args: ['--set', STABLE_WINDOW, ...options.args], env: options.env, world })
   starting.done(`(${options.home})`)
   try {
-    return await tell(options, { terminal, world, started, began })
+    const told = await Promise.race([tell(options, { terminal, world, began }), options.interrupted.then(() => 'interrupted' as const)])
+    if (told === 'interrupted') terminal.line('Stopped before anything was proven.')
+    if (told === 'interrupted' || !told.proven) return NOT_PROVEN
+    if (options.once) return 0
+    return await serve(options, { terminal, started, ports: told.ports })
   } finally {
     await started?.stop()
   }
 }
 
-type Stage = { readonly terminal: Terminal; readonly world: World; readonly started: StartedPlatform | undefined; readonly began: number }
+type Serving = { readonly terminal: Terminal; readonly started: StartedPlatform | undefined; readonly ports: Ports }
 
-async function tell(options: DemoOptions, { terminal, world, started, began }: Stage): Promise<number> {
+/** Until the user stops it, or the platform ends by itself. */
+async function serve(options: DemoOptions, { terminal, started, ports }: Serving): Promise<number> {
+  terminal.line()
+  options.write(`Serving https://${HOST}:${ports.public} (APIs on http://127.0.0.1:${ports.api}). Ctrl-C stops it.\n`)
+  return await Promise.race([options.interrupted.then(() => 0), started?.ended ?? new Promise<number>(() => {})])
+}
+
+type Stage = { readonly terminal: Terminal; readonly world: World; readonly began: number }
+
+async function tell(options: DemoOptions, { terminal, world, began }: Stage): Promise<{ proven: boolean; ports: Ports }> {
   const found = findPlatform(options.home)
   const session = openSession(found, world)
   const authority = await openDemoAuthority(join(options.home, 'demo'), world.now)
@@ -88,11 +102,7 @@ async function tell(options: DemoOptions, { terminal, world, started, began }: S
   }
   if (options.json) options.write(`${JSON.stringify(report)}\n`)
   else show(report, { terminal, failures: requests.failures, tookMs: world.monotonicMs() - began, found })
-  if (options.once || !proven) return proven ? 0 : 1
-  terminal.line()
-  options.write(`Serving https://${HOST}:${found.ports.public} (APIs on http://127.0.0.1:${found.ports.api}). Ctrl-C stops it.\n`)
-  const ended = await Promise.race([options.interrupted.then(() => 0), started?.ended ?? new Promise<number>(() => {})])
-  return ended
+  return { proven, ports: found.ports }
 }
 
 /** Sync was started once to show that it can be; a rotation is told from zero, as it happens after months. */
