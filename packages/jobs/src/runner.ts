@@ -31,15 +31,17 @@ export type JobHandler = {
 export class NeverAgain extends Error {}
 
 export type Runner = {
-  /** Claims what is due and runs it; resolves with the number of claimed jobs once all have ended. */
+  /** Runs what is due, and what becomes due through that, until nothing is; resolves with the number of runs. For a runner that is not started. */
   runOnce(): Promise<number>
   start(): void
-  /** Takes nothing new, lets running jobs finish for `graceMs`, gives the rest back. */
+  /** Takes nothing new, lets running jobs finish for `graceMs`, then tells them to stop and gives the rest back, not counted as failed. */
   stop(graceMs: number): Promise<void>
 }
 
 const LEASE_MS = 90_000
 const CLAIM = 64
+const PAGE = 256
+const MAX_WAIT_MS = 3_600_000
 const DEFAULT_CONCURRENCY = 8
 
 /** Runs the jobs of one table. With `alone`, jobs leased by earlier owners are free at once: the home's lock says nobody else runs them. */
@@ -48,37 +50,25 @@ export function createRunner(options: { store: Store; world: World; handlers: Re
   const running = new Map<string, { row: JobRow; ended: Promise<void> }>()
   const abort = new AbortController()
   let timer: Timer | undefined
+  let leave = () => {}
+  let started = false
   let stopped = false
   let claiming: Promise<number> | undefined
   let wanted = false
+  /** World time of the last look for due jobs: what fell due since is the timer's business. */
+  let lookedAt = 0
+
+  const runningRows = () => [...running.values()].map((entry) => entry.row)
 
   async function claim(): Promise<JobRow[]> {
-    // A queue at its limit must not hide the others behind its due jobs.
-    const full = fullQueues(
-      [...running.values()].map((entry) => entry.row),
-      handlers,
-    )
-    const due = await store.write(async (tx) => {
+    const claimed = await store.write(async (tx) => {
       const db = tx.tables<JobTables>()
-      const now = world.now().getTime()
-      const rows = await db
-        .selectFrom('jobs')
-        .selectAll()
-        .where('run_at', '<=', now)
-        .$if(full.length > 0, (query) => query.where('queue', 'not in', full))
-        .where((or) => or.or([or('state', '=', 'ready'), or.and([or('state', '=', 'running'), or('lease_until', '<', now)])]))
-        .orderBy('run_at')
-        .limit(CLAIM * 4)
-        .execute()
-      const chosen = withinLimits(
-        rows,
-        [...running.values()].map((entry) => entry.row),
-        handlers,
-      ).slice(0, CLAIM)
+      lookedAt = world.now().getTime()
+      const chosen = await choose(tx, lookedAt)
       if (chosen.length === 0) return []
       await db
         .updateTable('jobs')
-        .set({ state: 'running', lease_owner: options.owner, lease_until: now + LEASE_MS })
+        .set({ state: 'running', lease_owner: options.owner, lease_until: lookedAt + LEASE_MS })
         .where(
           'id',
           'in',
@@ -88,7 +78,30 @@ export function createRunner(options: { store: Store; world: World; handlers: Re
       return chosen
     })
     world.crashPoint('jobs.claimed')
-    return due
+    return claimed
+  }
+
+  /** Up to CLAIM jobs that are due, or whose lease has run out, within the limits of their queues. Two statements: an OR of both sorted the whole backlog. */
+  async function choose(tx: Tx, now: number): Promise<JobRow[]> {
+    const db = tx.tables<JobTables>()
+    const lost = await db.selectFrom('jobs').selectAll().where('state', '=', 'running').where('lease_until', '<', now).limit(CLAIM).execute()
+    let chosen = withinLimits(lost, runningRows(), handlers)
+    for (;;) {
+      // A queue at its limit must not hide the others behind its due jobs.
+      const full = fullQueues([...runningRows(), ...chosen], handlers)
+      const page = await db
+        .selectFrom('jobs')
+        .selectAll()
+        .where('state', '=', 'ready')
+        .where('run_at', '<=', now)
+        .$if(full.length > 0, (query) => query.where('queue', 'not in', full))
+        .orderBy('run_at')
+        .limit(PAGE)
+        .execute()
+      const more = withinLimits(page, [...runningRows(), ...chosen], handlers)
+      chosen = [...chosen, ...more].slice(0, CLAIM)
+      if (more.length === 0 || page.length < PAGE || chosen.length === CLAIM) return chosen
+    }
   }
 
   async function runOne(row: JobRow): Promise<void> {
@@ -109,19 +122,20 @@ export function createRunner(options: { store: Store; world: World; handlers: Re
     tx.tables<JobTables>().selectFrom('jobs').select('id').where('id', '=', row.id).where('lease_owner', '=', options.owner).executeTakeFirst()
 
   function heartbeat(row: JobRow): Timer {
-    let timer: Timer
+    let ended = false
+    let beat: Timer | undefined
+    // A beat that fails is made up for by the next one; the lease outlives two.
+    const extendThenNext = () => void extend(row).then(next, next)
     const next = () => {
-      // A beat that fails is made up for by the next one; the lease outlives two.
-      timer = world.after(
-        LEASE_MS / 3,
-        () =>
-          void extend(row)
-            .catch(() => {})
-            .finally(next),
-      )
+      if (!ended) beat = world.after(LEASE_MS / 3, extendThenNext)
     }
     next()
-    return { cancel: () => timer.cancel() }
+    return {
+      cancel() {
+        ended = true
+        beat?.cancel()
+      },
+    }
   }
 
   function extend(row: JobRow): Promise<unknown> {
@@ -205,7 +219,9 @@ export function createRunner(options: { store: Store; world: World; handlers: Re
       wanted = false
       const rows = stopped ? [] : await claim()
       count += rows.length
-      launch(rows)
+      // Stopped while the claim was being written: nothing new is begun.
+      if (stopped) await release(rows)
+      else launch(rows)
       if (rows.length === CLAIM) wanted = true
     } while (wanted && !stopped)
     await setTimer()
@@ -215,24 +231,29 @@ export function createRunner(options: { store: Store; world: World; handlers: Re
   async function setTimer(): Promise<void> {
     timer?.cancel()
     if (stopped) return
-    const now = world.now().getTime()
-    const next = await store
-      .tables<JobTables>()
-      .selectFrom('jobs')
-      .select(sql<number | null>`min(case when state = 'ready' then run_at else lease_until end)`.as('at'))
-      .where('state', '!=', 'dead')
-      .where((or) => or.or([or('state', '=', 'running'), or('run_at', '>', now)]))
+    const jobs = store.tables<JobTables>().selectFrom('jobs')
+    const ready = await jobs
+      .select(sql<number | null>`min(run_at)`.as('at'))
+      .where('state', '=', 'ready')
+      .where('run_at', '>', lookedAt)
       .executeTakeFirst()
-    if (next?.at === null || next?.at === undefined) return
-    timer = world.after(Math.min(Math.max(next.at - now, 1), 3_600_000), poke)
+    const leased = await jobs
+      .select(sql<number | null>`min(lease_until)`.as('at'))
+      .where('state', '=', 'running')
+      .executeTakeFirst()
+    const next = Math.min(ready?.at ?? Number.POSITIVE_INFINITY, leased?.at ?? Number.POSITIVE_INFINITY)
+    if (next === Number.POSITIVE_INFINITY) return
+    timer?.cancel()
+    timer = world.after(Math.min(Math.max(next - world.now().getTime(), 1), MAX_WAIT_MS), poke)
   }
 
   function poke(): void {
     wanted = true
-    if (stopped || claiming !== undefined) return
+    if (!started || stopped || claiming !== undefined) return
     claiming = pump()
       .catch((error) => {
         world.log.error({ error: String(error) }, 'claiming jobs failed; trying again in a second')
+        timer?.cancel()
         timer = world.after(1_000, poke)
         return 0
       })
@@ -242,33 +263,61 @@ export function createRunner(options: { store: Store; world: World; handlers: Re
       })
   }
 
+  /** Gives back what was claimed and is not done; whoever still works on one of them finds its lease gone and writes nothing. */
+  function release(rows: readonly JobRow[]): Promise<void> {
+    return store.write(async (tx) => {
+      for (const row of rows) if ((await mine(tx, row)) !== undefined) await giveBack(tx, row, {})
+    })
+  }
+
   return {
     async runOnce() {
-      const rows = await claim()
-      await Promise.all(launch(rows))
-      return rows.length
+      let count = 0
+      for (;;) {
+        const rows = stopped ? [] : await claim()
+        if (rows.length === 0) return count
+        count += rows.length
+        await Promise.all(launch(rows))
+      }
     },
     start() {
-      store.subscribe(TOPIC, poke)
+      started = true
+      leave = store.subscribe(TOPIC, poke)
       const free = options.alone ? store.write(freeAll) : Promise.resolve()
-      free.then(poke, (error) => world.log.error({ error: String(error) }, 'jobs of an earlier run could not be freed'))
+      // Without it, earlier leases run out by themselves; what is due need not wait for that.
+      free.catch((error) => world.log.error({ error: String(error) }, 'jobs of an earlier run could not be freed')).finally(poke)
     },
     async stop(graceMs) {
       stopped = true
+      leave()
       timer?.cancel()
       await claiming
-      const all = Promise.all([...running.values()].map((entry) => entry.ended))
-      await Promise.race([all, world.sleep(graceMs)])
+      await endedWithin(graceMs)
       abort.abort(new Error('the runner stops'))
-      await Promise.race([all, world.sleep(1_000)])
+      await endedWithin(1_000)
+      if (running.size === 0) return
+      await release(runningRows()).catch((error) => world.log.error({ error: String(error) }, 'jobs could not be given back; their leases will run out'))
     },
+  }
+
+  async function endedWithin(limitMs: number): Promise<void> {
+    const over = new AbortController()
+    const all = Promise.all([...running.values()].map((entry) => entry.ended))
+    await Promise.race([all, world.sleep(limitMs, over.signal).catch(() => {})])
+    // A sleep that nobody waits for would keep the process alive.
+    over.abort()
   }
 }
 
+/** Of several jobs with one key, the newest alone goes on: a ready one, or the last that was begun. */
 async function freeAll(tx: Tx): Promise<void> {
   const db = tx.tables<JobTables>()
-  const twin = sql<boolean>`EXISTS (SELECT 1 FROM jobs AS ready WHERE ready.state = 'ready' AND ready.kind = jobs.kind AND ready.key = jobs.key)`
-  await db.deleteFrom('jobs').where('state', '=', 'running').where(twin).execute()
+  const twin = sql`SELECT 1 FROM jobs AS other WHERE other.kind = jobs.kind AND other.key = jobs.key`
+  const ready = sql<boolean>`EXISTS (${twin} AND other.state = 'ready')`
+  const later = sql`(other.created_at > jobs.created_at OR (other.created_at = jobs.created_at AND other.id > jobs.id))`
+  const begun = sql<boolean>`EXISTS (${twin} AND other.state = 'running' AND ${later})`
+  await db.deleteFrom('jobs').where('state', '=', 'running').where(ready).execute()
+  await db.deleteFrom('jobs').where('state', '=', 'running').where(begun).execute()
   await db.updateTable('jobs').set({ state: 'ready', lease_owner: null, lease_until: 0 }).where('state', '=', 'running').execute()
 }
 

@@ -40,4 +40,11 @@ export const migrations: Readonly<Record<string, Migration>> = {
       await sql`CREATE UNIQUE INDEX jobs_key ON jobs (kind, key) WHERE state = 'ready' AND key IS NOT NULL`.execute(db)
     },
   },
+  'jobs/0002-due-by-queue': {
+    async up(db) {
+      // With the queue in the index, the due jobs of full queues are passed over without reading their rows.
+      await sql`DROP INDEX jobs_due`.execute(db)
+      await db.schema.createIndex('jobs_due').on('jobs').columns(['state', 'run_at', 'queue']).execute()
+    },
+  },
 }
