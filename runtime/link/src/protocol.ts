@@ -4,12 +4,16 @@ import type { Difference, EdgeEvent, Item } from './items.ts'
 export type FromCore =
   | { readonly type: 'snapshot'; readonly epoch: string; readonly version: number; readonly items: readonly Item[] }
   | { readonly type: 'difference'; readonly version: number; readonly difference: Difference }
+  | { readonly type: 'took'; readonly id: number }
   | CallMessage
   | ReplyMessage
 
 /** Edge → core. */
 export type FromEdge =
-  { readonly type: 'event'; readonly event: EdgeEvent } | { readonly type: 'applied'; readonly version: number } | CallMessage | ReplyMessage
+  | { readonly type: 'event'; readonly id: number; readonly event: EdgeEvent }
+  | { readonly type: 'applied'; readonly version: number }
+  | CallMessage
+  | ReplyMessage
 
 export type CallMessage = { readonly type: 'call'; readonly id: number; readonly method: string; readonly input: unknown }
 export type ReplyMessage = { readonly type: 'reply'; readonly id: number; readonly ok: boolean; readonly value: unknown }
@@ -36,7 +40,13 @@ export function createCalls<Out extends Methods>(options: {
           reject(new LinkDown(`${method}: no answer within ${limitMs} ms`))
         })
         waiting.set(id, { resolve, reject, timer })
-        options.send({ type: 'call', id, method, input })
+        try {
+          options.send({ type: 'call', id, method, input })
+        } catch (cause) {
+          waiting.delete(id)
+          timer.cancel()
+          reject(new Error(`${method}: the input cannot be sent`, { cause }))
+        }
       }) as ReturnType<Out[M]>
     },
     async onCall({ id, method, input }: CallMessage): Promise<void> {
