@@ -1,4 +1,5 @@
 // The platform with crash points that work: what `apps/everleaf/src/main.ts` is, in a world that may die. `up` is edge, which starts `core`.
+import { existsSync } from 'node:fs'
 import { readConfig } from '@everleaf/platform/config'
 import { type CoreArguments, startCore } from '@everleaf/platform/core'
 import { startEdge } from '@everleaf/platform/edge'
@@ -13,6 +14,9 @@ const around = {
   exit: (code: number) => process.exit(code),
   onSignal: (signal: NodeJS.Signals, work: () => void) => void process.on(signal, work),
 }
+/** While this file is there core ends as soon as it starts: edge must do without it. */
+const away = process.env.EVERLEAF_TEST_CORE_AWAY_FILE
+if (role === 'core' && away !== undefined && existsSync(away)) process.exit(1)
 if (role === 'core') await startCore(JSON.parse(rest[0] ?? '{}') as CoreArguments, around, world)
 else {
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
