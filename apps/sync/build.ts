@@ -13,6 +13,8 @@ const result = await build({
   platform: 'node',
   target: 'node20',
   format: 'cjs',
+  // Node 20 before 20.16 does not have it, and a CommonJS file does not need it.
+  define: { 'process.getBuiltinModule': 'require' },
   minify: true,
   treeShaking: true,
   legalComments: 'eof',

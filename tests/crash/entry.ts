@@ -1,7 +1,8 @@
 // The platform with crash points that work: what `apps/everleaf/src/main.ts` is, in a world that may die. `up` is edge, which starts `core`.
 import { existsSync } from 'node:fs'
 import { readConfig } from '@everleaf/platform/config'
-import { type CoreArguments, startCore } from '@everleaf/platform/core'
+import { readArguments, startCore } from '@everleaf/platform/core'
+import { keepCore } from '@everleaf/platform/core-process'
 import { startEdge } from '@everleaf/platform/edge'
 import { jsonLog } from '@everleaf/world'
 import { createWorld } from './world.ts'
@@ -17,9 +18,12 @@ const around = {
 /** While this file is there core ends as soon as it starts: edge must do without it. */
 const away = process.env.EVERLEAF_TEST_CORE_AWAY_FILE
 if (role === 'core' && away !== undefined && existsSync(away)) process.exit(1)
-if (role === 'core') await startCore(JSON.parse(rest[0] ?? '{}') as CoreArguments, around, world)
-else {
+if (role === 'core') {
+  const told = await readArguments(process.stdin)
+  if (told !== undefined) await startCore(told.options, { ...around, edgeGone: told.edgeGone }, world)
+} else {
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
   const { config } = readConfig(rest, env)
-  await startEdge(config, { ...around, command: [process.execPath, process.argv[1] ?? ''], buildEnv: env }, world)
+  const core = keepCore({ world, command: [process.execPath, process.argv[1] ?? '', 'core'], onGiveUp: around.exit })
+  await startEdge(config, { ...around, core, buildEnv: env }, world)
 }

@@ -1,7 +1,9 @@
-import { request } from 'node:http'
 import { join } from 'node:path'
 import type { Found } from './home.ts'
 import type { ApiAddresses } from './pipeline.ts'
+
+// Not by import: see packages/world/src/http.ts.
+const { request } = process.getBuiltinModule('node:http')
 
 export type Status = {
   readonly ready: boolean

@@ -1,8 +1,9 @@
+import { enableCompileCache, flushCompileCache } from 'node:module'
 import { dirname, join } from 'node:path'
 import { createWorld, jsonLog } from '@everleaf/world'
 import { readConfig, UP_HELP, WrongUse } from './config.ts'
-import type { CoreArguments } from './core/core.ts'
-import { WrongMachine } from './home.ts'
+import { keepCore } from './edge/core-process.ts'
+import { prepareHome, WrongMachine } from './home.ts'
 
 const WRONG_USE = 2
 const WRONG_MACHINE = 3
@@ -18,24 +19,47 @@ const surroundings = {
   onSignal: (signal: NodeJS.Signals, work: () => void) => void process.on(signal, work),
 }
 
-/** `everleaf up` is edge; edge starts this file again as `core` with its configuration. */
+const program = process.argv[1] ?? ''
+const isBuilt = program.endsWith('.mjs')
+
+/** `everleaf up` is edge; edge starts this file again as `core`. */
 async function main([role = 'up', ...rest]: readonly string[]): Promise<void> {
-  if (role === 'core') {
-    const { startCore } = await import('./core/core.ts')
-    const options = JSON.parse(rest[0] ?? '{}') as CoreArguments
-    return await startCore(options, surroundings, createWorld({ log, offsetMs: options.config.clockOffsetMs }))
-  }
+  if (role === 'core') return await core()
   const { config, help } = readConfig(rest, process.env)
   if (help) return void process.stdout.write(UP_HELP)
+  prepareHome(config.home)
+  const world = createWorld({ log, offsetMs: config.clockOffsetMs })
+  const command = [process.execPath, ...process.execArgv, program, 'core']
+  // Before edge's own code is loaded: two processes load on two processors.
+  const coreProcess = keepCore({ world, command, onGiveUp: (code) => process.exit(code) })
+  keepCompiled()
   const { startEdge } = await import('./edge/edge.ts')
   const buildEnv = Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && BUILD_ENV.test(entry[0])),
   )
-  const program = process.argv[1] ?? ''
-  const command = [process.execPath, ...process.execArgv, program]
   // A bundle lies beside the helper's; from source the engine knows its own.
-  const helper = program.endsWith('.mjs') ? join(dirname(program), 'spawner.mjs') : undefined
-  await startEdge(config, { ...surroundings, command, buildEnv, helper }, createWorld({ log, offsetMs: config.clockOffsetMs }))
+  const helper = isBuilt ? join(dirname(program), 'spawner.mjs') : undefined
+  await startEdge(config, { ...surroundings, core: coreProcess, buildEnv, helper }, world)
+  world.after(FLUSH_MS, flushCompileCache)
+}
+
+async function core(): Promise<void> {
+  keepCompiled()
+  const { readArguments, startCore } = await import('./core/core.ts')
+  const told = await readArguments(process.stdin)
+  if (told === undefined) return
+  const { options, edgeGone } = told
+  const world = createWorld({ log, offsetMs: options.config.clockOffsetMs })
+  await startCore(options, { ...surroundings, edgeGone }, world)
+  world.after(FLUSH_MS, flushCompileCache)
+}
+
+/** What has been compiled is kept beside the program; a process that is killed writes nothing, so it is written soon after the start. */
+const FLUSH_MS = 3_000
+
+function keepCompiled(): void {
+  const folder = isBuilt ? join(dirname(program), '.cache') : join(import.meta.dirname, '../../../node_modules/.cache/everleaf')
+  enableCompileCache(folder)
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

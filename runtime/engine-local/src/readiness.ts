@@ -1,7 +1,9 @@
-import { request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import type { InstanceSpec } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
+
+// Not by import: see packages/world/src/http.ts.
+const { request } = process.getBuiltinModule('node:http')
 
 const HOST = '127.0.0.1'
 const PROBE_TIMEOUT_MS = 1000

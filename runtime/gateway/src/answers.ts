@@ -1,5 +1,8 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { World } from '@everleaf/world'
+
+// Not by import: see packages/world/src/http.ts.
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** An answer of the gateway's own. `close` ends the connection: after any doubt about where a request ends. */
 export type Answer = {

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { SecureContext, TLSSocket } from 'node:tls'
@@ -6,6 +6,9 @@ import { rawAnswer } from './answers.ts'
 import type { Connections } from './connections.ts'
 import { TLS_OPTIONS } from './contexts.ts'
 import type { Limits } from './limits.ts'
+
+// Not by import: see packages/world/src/http.ts.
+const { createServer } = process.getBuiltinModule('node:http')
 
 export type ListenerName = 'public' | 'private' | 'front' | 'plain'
 export type Address = { readonly host: string; readonly port: number }

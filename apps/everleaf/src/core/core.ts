@@ -25,12 +25,31 @@ export type CoreArguments = { readonly config: Config; readonly ports: PortsFile
 
 export type CoreSurroundings = {
   readonly say: (line: string) => void
-  readonly stdin: NodeJS.ReadableStream
+  /** Resolves when edge has ended. */
+  readonly edgeGone: Promise<void>
   readonly exit: (status: number) => void
   readonly onSignal: (signal: NodeJS.Signals, work: () => void) => void
 }
 
 const STOP_GRACE_MS = 8_000
+
+/**
+ * What edge tells on the first line of standard input; undefined when edge ended before it knew. `edgeGone` resolves when edge
+ * has ended: a promise, because it may end while nobody listens yet.
+ */
+export function readArguments(stdin: NodeJS.ReadableStream): Promise<{ options: CoreArguments; edgeGone: Promise<void> } | undefined> {
+  return new Promise((resolve) => {
+    let text = ''
+    const edgeGone = new Promise<void>((gone) => stdin.once('end', gone).once('error', () => gone()))
+    void edgeGone.then(() => resolve(undefined))
+    stdin.on('data', function take(chunk: Buffer) {
+      text += chunk.toString('utf8')
+      if (!text.endsWith('\n')) return
+      stdin.removeListener('data', take).resume()
+      resolve({ options: JSON.parse(text) as CoreArguments, edgeGone })
+    })
+  })
+}
 
 /** The services, their jobs and the database, behind one Unix socket. Ends when edge does. */
 export async function startCore(options: CoreArguments, around: CoreSurroundings, world: World): Promise<void> {
@@ -88,7 +107,7 @@ export async function startCore(options: CoreArguments, around: CoreSurroundings
   around.onSignal('SIGTERM', stop)
   // Ctrl-C is for edge, which stops core in order.
   around.onSignal('SIGINT', () => {})
-  around.stdin.on('end', stop).on('error', stop).resume()
+  void around.edgeGone.then(stop)
 }
 
 async function openState(home: Home, world: World): Promise<{ store: Store; vault: Vault }> {

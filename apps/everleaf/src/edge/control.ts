@@ -1,6 +1,9 @@
 import { rmSync } from 'node:fs'
-import { createServer, request, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import { WrongMachine } from '../home.ts'
+
+// Not by import: see packages/world/src/http.ts.
+const { createServer, request } = process.getBuiltinModule('node:http')
 
 /** The socket by which other commands of the same user ask the platform how it is, and by which a second platform finds the first. */
 export async function openControl(options: { socketPath: string; status: () => Promise<unknown>; stop: () => void }): Promise<Server> {

@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Timer, World } from '@everleaf/world'
 
 export type CoreProcess = {
+  /** What core is to work with: it loads its code meanwhile and waits for this line. Each later start gets the same. */
+  readonly begin: (args: string) => void
   readonly pid: () => number | undefined
   readonly restarts: () => number
   /** Core has answered: what it failed at before is over, and its next end is a first one. */
@@ -14,7 +16,7 @@ const BACK_OFF_MS = [0, 100, 250, 500, 1_000, 2_000, 5_000] as const
 /** What core exits with when starting again cannot help (wrong root key, another platform has the database). */
 export const CORE_GIVES_UP = 3
 
-/** Starts core and starts it again when it ends, waiting longer each time it does not live. */
+/** Starts core, at once, and starts it again when it ends, waiting longer each time it does not live. */
 export function keepCore(options: { world: World; command: readonly string[]; onGiveUp: (status: number) => void }): CoreProcess {
   const { world } = options
   let child: ChildProcess | undefined
@@ -22,11 +24,15 @@ export function keepCore(options: { world: World; command: readonly string[]; on
   let restarts = 0
   let stopping = false
   let timer: Timer | undefined
+  let line: string | undefined
 
   function start(): void {
     const [file = '', ...args] = options.command
     // A group of its own: Ctrl-C in a terminal is for edge, which stops core in order.
     child = spawn(file, args, { stdio: ['pipe', 'inherit', 'inherit'], detached: true })
+    // Core may end before it has read its line: its exit tells.
+    child.stdin?.on('error', () => {})
+    if (line !== undefined) child.stdin?.write(line)
     child.on('error', (error) => world.log.error({ error: error.message }, 'core could not be started'))
     child.on('exit', (code, signal) => {
       child = undefined
@@ -42,6 +48,10 @@ export function keepCore(options: { world: World; command: readonly string[]; on
 
   start()
   return {
+    begin(args) {
+      line = `${args}\n`
+      child?.stdin?.write(line)
+    },
     pid: () => child?.pid,
     restarts: () => restarts,
     answered: () => {

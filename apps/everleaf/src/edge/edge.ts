@@ -12,7 +12,7 @@ import type { PortsFile } from '../ports.ts'
 import { hostLines, ownAddress } from './addresses.ts'
 import { backendsOver } from './backends.ts'
 import { openControl } from './control.ts'
-import { type CoreProcess, keepCore } from './core-process.ts'
+import type { CoreProcess } from './core-process.ts'
 import { createLogSink } from './logs.ts'
 import { createMounts } from './mounts.ts'
 import { createState, type EdgeState } from './state.ts'
@@ -23,8 +23,8 @@ export type Surroundings = {
   readonly stdin: NodeJS.ReadableStream
   readonly exit: (status: number) => void
   readonly onSignal: (signal: NodeJS.Signals, work: () => void) => void
-  /** The command that starts this program again, for core. */
-  readonly command: readonly string[]
+  /** Core, which loads its code beside edge and waits to be told what to work with. */
+  readonly core: CoreProcess
   /** Environment of npm in builds: the machine's own configuration of package registries. */
   readonly buildEnv: Readonly<Record<string, string>>
   /** The engine's helper program, where it is not beside the engine's source. */
@@ -57,12 +57,12 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   const key = rootKey(home)
   let stop = () => around.exit(0)
   const control = await openControl({ socketPath: home.controlSocket, status: () => status(), stop: () => stop() })
+  const { core } = around
   const parts = await build(config, { home, world, key, around, tell: (event) => link?.tell(event), token: (input) => link.call.token(input) })
   let settle: () => void = () => {}
   const ready = new Promise<void>((resolve) => {
     settle = resolve
   })
-  let core: CoreProcess | undefined = undefined
   const link: EdgeSide = createEdgeSide({
     world,
     socketPath: home.coreSocket,
@@ -72,7 +72,7 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
     },
     onSnapshot: (items) => {
       takeSnapshot(items, parts)
-      core?.answered()
+      core.answered()
       settle()
     },
     onDifference: (difference) => takeDifference(difference, parts),
@@ -84,12 +84,11 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   parts.addresses.fixed = listening.private.find(({ port }) => port === 443)?.host
   const ports = portsOf(listening, config)
   writeDurably(home.portsFile, JSON.stringify(ports), 0o600)
-  const coreArguments = JSON.stringify({ config, ports, namespaces: parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works) })
-  core = keepCore({ world, command: [...around.command, 'core', coreArguments], onGiveUp: (code) => around.exit(code) })
+  core.begin(JSON.stringify({ config, ports, namespaces: parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works) }))
   const status = async () => ({
     ...ports,
     ready: link.connected(),
-    core: { pid: core?.pid() ?? null, restarts: core?.restarts() ?? 0 },
+    core: { pid: core.pid() ?? null, restarts: core.restarts() },
     connections: parts.gateway.connections,
     requests: parts.gateway.requests,
     findings: parts.engine.findings(),
@@ -271,7 +270,7 @@ async function stopAll({
   parts.world.after(STOP_GRACE_MS + 5_000, () => around.exit(1))
   rmSync(parts.home.portsFile, { force: true })
   await parts.gateway.stop({ graceMs: STOP_GRACE_MS / 2 })
-  await core?.stop(STOP_GRACE_MS)
+  await core.stop(STOP_GRACE_MS)
   link.close()
   await parts.pool.close()
   await parts.engine.close()
