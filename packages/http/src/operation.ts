@@ -68,6 +68,7 @@ type Shapes<Q extends TSchema | undefined, B extends TSchema | undefined> = {
   readonly maxBytes?: number
   /** Members beyond the service's 1 000 that one body may have. */
   readonly maxKeys?: number
+  /** Whether a member that is named twice refuses the body. Default: for forms only. */
   readonly refuseDuplicates?: boolean
   /** How the body comes: JSON (default), a form, raw bytes, or a stream. */
   readonly takes?: 'json' | 'form' | 'bytes' | 'stream'

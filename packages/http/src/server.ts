@@ -1,5 +1,5 @@
 import type { World } from '@everleaf/world'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 
 /** The HTTP server that services are mounted on. Its request ids are the trace ids of replies. */
 export function createServer(world: Pick<World, 'id'>): FastifyInstance {
@@ -10,12 +10,17 @@ export function createServer(world: Pick<World, 'id'>): FastifyInstance {
     genReqId: () => world.id(),
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    // An address that cannot be decoded belongs to no service, so no dialect answers it.
+    frameworkErrors: (_error, _request, reply) =>
+      void refuse(reply, 400, 'bad_request', 'The address of this request cannot be read. Check how its path is encoded.'),
   })
-  app.setNotFoundHandler((_request, reply) =>
-    reply
-      .code(404)
-      .header('content-type', 'application/json; charset=utf-8')
-      .send(JSON.stringify({ errors: [{ code: 'not_found', message: 'No service of this platform answers at this path.' }], status_code: 404 })),
-  )
+  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'not_found', 'No service of this platform answers at this path.'))
   return app
+}
+
+function refuse(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {
+  return reply
+    .code(status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify({ errors: [{ code, message }], status_code: status }))
 }

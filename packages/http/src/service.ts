@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { audit, type Store, StoreUnavailable, type Tx } from '@everleaf/store'
 import type { World } from '@everleaf/world'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -115,7 +116,7 @@ function callOf(request: FastifyRequest, reply: FastifyReply, { service, platfor
 function basePath(request: FastifyRequest, service: Service, hidden: string): string {
   const depth = service.prefix.split('/').length
   const full = (request.url.split('?')[0] ?? '').split('/').slice(0, depth).join('/')
-  return hidden !== '' && full.startsWith(hidden) ? full.slice(hidden.length) : full
+  return hidden !== '' && `${full}/`.startsWith(`${hidden}/`) ? full.slice(hidden.length) : full
 }
 
 function single(value: string | string[] | undefined): string | undefined {
@@ -124,18 +125,16 @@ function single(value: string | string[] | undefined): string | undefined {
 
 async function readBody(request: FastifyRequest, reply: FastifyReply, { operation, service }: Steps): Promise<unknown> {
   const { codes } = service.dialect
-  const stream = request.body as NodeJS.ReadableStream | undefined
+  const stream = request.body as Readable | undefined
   if (operation.takes === 'stream') return stream
   const bytes =
-    stream === undefined || stream === null
-      ? Buffer.alloc(0)
-      : await collect(stream, operation.maxBytes ?? service.maxBytes ?? DEFAULT_MAX_BYTES, codes.tooLarge)
+    stream === undefined || stream === null ? Buffer.alloc(0) : await collect(stream, operation.maxBytes ?? service.maxBytes ?? DEFAULT_MAX_BYTES, codes)
   if (operation.takes === 'bytes') return bytes
   const media = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
   if (operation.takes === 'form') {
     if (bytes.length > 0 && media !== 'application/x-www-form-urlencoded')
       throw new ApiError(415, codes.unsupportedMedia, 'Send the body as application/x-www-form-urlencoded.')
-    const form = Object.fromEntries(new URLSearchParams(bytes.toString('utf8')))
+    const form = parseForm(bytes, codes.badRequest, operation)
     if (operation.body !== undefined) checkBody(operation.body, form, codes.badRequest)
     return form
   }
@@ -145,17 +144,40 @@ async function readBody(request: FastifyRequest, reply: FastifyReply, { operatio
   const body = bytes.length === 0 ? {} : parseJson(bytes, codes.badRequest, limits)
   checkBody(operation.body, body, codes.badRequest)
   const ignored = unknownMembers(operation.body, body)
-  if (ignored.length > 0) reply.header('everleaf-ignored', ignored.map((name) => encodeURIComponent(name)).join(', '))
+  if (ignored.length > 0) reply.header('everleaf-ignored', ignoredHeader(ignored))
   return body
 }
 
-async function collect(stream: NodeJS.ReadableStream, maxBytes: number, code: string): Promise<Buffer> {
+function parseForm(bytes: Buffer, code: string, operation: Operation): Record<string, string> {
+  const fields = new URLSearchParams(bytes.toString('utf8'))
+  const maxKeys = operation.maxKeys ?? MAX_KEYS
+  if (fields.size > maxKeys) throw new ApiError(400, code, `The body has more than ${maxKeys} members.`)
+  // OAuth (RFC 6749 §3.2): a parameter comes once.
+  const twice = operation.refuseDuplicates !== false ? [...fields.keys()].find((key) => fields.getAll(key).length > 1) : undefined
+  if (twice !== undefined) throw new ApiError(400, code, `The body names the member "${twice.slice(0, 64)}" twice.`)
+  return Object.fromEntries(fields)
+}
+
+/** Names of members for a header: in ASCII, and never so many bytes that a client's limit refuses the reply. */
+function ignoredHeader(names: readonly string[]): string {
+  return names.map((name) => encodeURIComponent(name.slice(0, 64).toWellFormed())).join(', ')
+}
+
+async function collect(stream: Readable, maxBytes: number, codes: Dialect['codes']): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of stream) {
-    size += chunk.length
-    if (size > maxBytes) throw new ApiError(413, code, `The body is larger than the ${maxBytes} bytes that this operation takes.`)
-    chunks.push(chunk as Buffer)
+  try {
+    // The connection has to outlive a refusal: it carries the reply.
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      size += chunk.length
+      if (size > maxBytes) throw new ApiError(413, codes.tooLarge, `The body is larger than the ${maxBytes} bytes that this operation takes.`)
+      chunks.push(chunk as Buffer)
+    }
+  } catch (cause) {
+    // What is left of a refused body is read and dropped: node:http does that only where nothing was read, and waits for ever otherwise.
+    stream.resume()
+    if (cause instanceof ApiError) throw cause
+    throw new ApiError(400, codes.badRequest, 'The body was cut off before its end.', { cause })
   }
   return Buffer.concat(chunks)
 }
