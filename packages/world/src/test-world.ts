@@ -27,7 +27,7 @@ export function testWorld(options: { now?: Date; seed?: string; http?: Http; log
     return Buffer.concat(parts).subarray(0, size)
   }
   const after = (ms: number, work: () => void): Timer => {
-    const entry = { at: monotonicMs + ms, work }
+    const entry = { at: monotonicMs + Math.max(ms, 0), work }
     due.push(entry)
     return { cancel: () => void (due.includes(entry) && due.splice(due.indexOf(entry), 1)) }
   }
@@ -43,11 +43,16 @@ export function testWorld(options: { now?: Date; seed?: string; http?: Http; log
     chance: () => bytes(4).readUInt32BE() / 2 ** 32,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
-        const timer = after(ms, resolve)
-        signal?.addEventListener('abort', () => {
+        if (signal?.aborted) return reject(signal.reason)
+        const stop = () => {
           timer.cancel()
-          reject(signal.reason)
+          reject(signal?.reason)
+        }
+        const timer = after(ms, () => {
+          signal?.removeEventListener('abort', stop)
+          resolve()
         })
+        signal?.addEventListener('abort', stop, { once: true })
       }),
     after,
     http: options.http ?? refuse,

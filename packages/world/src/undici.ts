@@ -30,7 +30,8 @@ async function send(outgoing: HttpRequest, dispatcher: Dispatcher): Promise<Http
     size += chunk.length
     if (size > maxBytes) {
       response.body.destroy()
-      throw new Error(`${outgoing.method} ${outgoing.url}: the answer is larger than ${maxBytes} bytes`)
+      const { origin, pathname } = new URL(outgoing.url)
+      throw new Error(`${outgoing.method} ${origin}${pathname}: the answer is larger than ${maxBytes} bytes`)
     }
     chunks.push(chunk)
   }

@@ -43,23 +43,35 @@ export function createWorld(options: { http?: Http; log?: Log; offsetMs?: number
   }
 }
 
+/** Beyond this (24.8 days) Node's timers fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
     const stop = () => {
-      clearTimeout(timer)
+      timer.cancel()
       reject(signal?.reason)
     }
-    const timer = setTimeout(() => {
+    const timer = startTimer(ms, () => {
       signal?.removeEventListener('abort', stop)
       resolve()
-    }, ms)
+    })
     signal?.addEventListener('abort', stop, { once: true })
   })
 }
 
 function after(ms: number, work: () => void): Timer {
-  const timer = setTimeout(work, ms)
-  timer.unref()
-  return { cancel: () => clearTimeout(timer) }
+  return startTimer(ms, work, (timer) => timer.unref())
+}
+
+/** One timer, or several one after the other where one cannot hold the time. */
+function startTimer(ms: number, work: () => void, prepare: (timer: NodeJS.Timeout) => void = () => {}): Timer {
+  const next = (leftMs: number): NodeJS.Timeout => {
+    const timer = leftMs > MAX_TIMER_MS ? setTimeout(() => (current = next(leftMs - MAX_TIMER_MS)), MAX_TIMER_MS) : setTimeout(work, leftMs)
+    prepare(timer)
+    return timer
+  }
+  let current = next(ms)
+  return { cancel: () => clearTimeout(current) }
 }
