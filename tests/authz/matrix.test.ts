@@ -1,106 +1,148 @@
 import assert from 'node:assert/strict'
+import { connect as connectPlain, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { after, before, test } from 'node:test'
-import { routes as codeEngine } from '@everleaf/code-engine/routes'
-import { routes as eventNotifications } from '@everleaf/event-notifications/routes'
 import { roleTables } from '@everleaf/iam'
-import { identityRoutes, policyV1Routes, policyV2Routes, tokenRoutes } from '@everleaf/iam/routes'
-import { routes as resourceController } from '@everleaf/resource-controller/routes'
-import { routes as secretsManager } from '@everleaf/secrets-manager/routes'
-import type { Route } from '@everleaf/http'
 import { freshHome, login, type Running, startPlatform } from '../support/platform.ts'
+import { accountOf, call, namesOf, type Place, placesOf, urlOf } from './places.ts'
 
-const place = freshHome()
+const home = freshHome()
 let platform: Running
 let strangers: string
+let places: readonly Place[]
 before(async () => {
-  platform = await startPlatform(place)
+  platform = await startPlatform(home)
   const { env, api } = platform
+  const account = accountOf(await platform.token())
+  places = placesOf(platform, namesOf(platform, account))
   // A service ID without any policy: a good token that allows nothing.
-  const { account } = JSON.parse(Buffer.from((await platform.token()).split('.')[1] ?? '', 'base64url').toString()) as { account: { bss: string } }
-  const made = await api('POST', `${env.IAM_IDENTITY_URL}/v1/serviceids/`, { account_id: account.bss, name: 'nobody', apikey: { name: 'nobody' } })
+  const made = await api('POST', `${env.IAM_IDENTITY_URL}/v1/serviceids/`, { account_id: account, name: 'nobody', apikey: { name: 'nobody' } })
   assert.equal(made.status, 201, made.text)
   strangers = await login(env, (made.body.apikey as { apikey: string }).apikey)
 })
 after(async () => {
   await platform.stop()
-  place[Symbol.dispose]()
+  home[Symbol.dispose]()
 })
 
-const base = () => `http://127.0.0.1:${platform.ports.api}`
-const PLACES: readonly (readonly [string, () => string, readonly Route[]])[] = [
-  ['code-engine', () => `${base()}/codeengine/v2`, codeEngine],
-  ['event-notifications', () => `${base()}/event-notifications/v1/instances/${platform.env.EVENT_NOTIFICATIONS_GUID}`, eventNotifications],
-  ['iam token', () => `${base()}/iam/identity`, tokenRoutes],
-  ['iam identity', () => `${base()}/iam/v1`, identityRoutes],
-  ['iam policies v1', () => `${base()}/iam/v1/policies`, policyV1Routes],
-  ['iam policies v2', () => `${base()}/iam/v2`, policyV2Routes],
-  ['resource-controller', () => `${base()}/resource-controller`, resourceController],
-  ['secrets-manager', () => platform.env.SECRETS_MANAGER_URL ?? '', secretsManager],
-]
 /** Operations that need no token; a new one belongs here only after somebody thought about it. */
-const PUBLIC = ['GET /identity/.well-known/openid-configuration', 'GET /identity/keys', 'POST /identity/token']
-/** Actions asked inside the operation, for the one object or project that it is about. */
-const ASKED_INSIDE = new Set(['any', 'public'])
+const PUBLIC = [
+  'iam token: GET /.well-known/openid-configuration',
+  'iam token: GET /keys',
+  'iam token: POST /token',
+  'resource-controller: GET /api/v1',
+  'resource-controller: GET /api/v1/:id',
+  'resource-controller: GET /api/v1/:id/:kind',
+]
+/** Operations that any good token may call: lists of what their caller may see, and those that ask about what stands in the body. */
+const ANY = [
+  'code-engine: GET /projects',
+  'iam policies v2: GET /roles',
+  'resource-controller: GET /v2/resource_groups',
+  'resource-controller: GET /v2/resource_instances',
+  'resource-controller: GET /v2/resource_keys',
+  'resource-controller: POST /v2/resource_instances',
+  'resource-controller: POST /v2/resource_keys',
+]
 
-const fill = (path: string, project: string) => path.replace(/:project_id\b/, project).replace(/:(\w+)/g, '00000000-0000-4000-8000-000000000000')
-const call = async (method: string, url: string, token: string | undefined) => {
-  const response = await fetch(url, {
-    method,
-    headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), 'content-type': 'application/json' },
-    ...(method === 'GET' ? {} : { body: '{}' }),
-  })
-  return { status: response.status, text: await response.text() }
-}
+const withAction = (wanted: string) =>
+  places
+    .flatMap((place) =>
+      place.routes
+        .filter(([, , action, { mode }]) => action === wanted && mode !== 'not-implemented')
+        .map(([method, path]) => `${place.name}: ${method} ${path}`),
+    )
+    .sort()
 
-test('only the listed operations need no token', () => {
-  const found = PLACES.flatMap(([name, , routes]) =>
-    routes.filter(([, , action]) => action === 'public').map(([method, path]) => `${method} ${name.startsWith('iam token') ? '/identity' : ''}${path}`),
-  )
-  const catalog = found.filter((line) => line.includes('/api/v1'))
-  assert.deepEqual(found.filter((line) => !catalog.includes(line)).sort(), PUBLIC)
-})
+test('only the listed operations need no token', () => assert.deepEqual(withAction('public'), PUBLIC))
+
+test('only the listed operations ask for no action before they run', () => assert.deepEqual(withAction('any'), ANY))
 
 test('every action of a route table is in some role, so that nobody is locked out by a slip of the pen', () => {
-  const known = new Set(roleTables.flatMap(({ service_roles: own, system_roles: system }) => [...own, ...system].flatMap(({ actions }) => [...actions])))
-  const unknown = PLACES.flatMap(([name, , routes]) =>
-    routes.filter(([, , action]) => !ASKED_INSIDE.has(action) && !known.has(action)).map(([method, path, action]) => `${name}: ${method} ${path} ${action}`),
+  const known = new Set(roleTables.flatMap(({ service_roles: own, system_roles: system }) => [...own, ...system].flatMap(({ actions }) => actions)))
+  const unknown = places.flatMap(({ name, routes }) =>
+    routes
+      .filter(([, , action]) => action !== 'any' && action !== 'public' && !known.has(action))
+      .map(([method, path, action]) => `${name}: ${method} ${path} ${action}`),
   )
   assert.deepEqual(unknown, [])
 })
 
-for (const [name, url, routes] of PLACES) {
-  test(`${name}: every operation refuses without a token, with garbage, and with another kind of token`, { timeout: 120_000 }, async () => {
-    const wrong: string[] = []
-    const good = await platform.token()
-    const [header = '', payload = ''] = good.split('.')
-    const tokens = [undefined, 'garbage', `${header}.${payload}.AAAA`, `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`]
-    for (const [method, path, action] of routes) {
+test('every operation refuses without a token', { timeout: 120_000 }, async () => {
+  const wrong: string[] = []
+  for (const place of places)
+    for (const [method, path, action] of place.routes) {
       if (action === 'public') continue
-      for (const token of tokens) {
-        const { status } = await call(method, url() + fill(path === '/' ? '' : path, platform.env.CODE_ENGINE_PROJECT_ID ?? ''), token)
-        if (status !== 401) wrong.push(`${method} ${path}: ${status}`)
-      }
+      const { status } = await call(method, urlOf(place, path, { project_id: platform.env.CODE_ENGINE_PROJECT_ID ?? '' }), {})
+      if (status !== 401) wrong.push(`${place.name}: ${method} ${path}: ${status}`)
     }
-    assert.deepEqual(wrong, [])
-    assert.ok(routes.length > 0)
-  })
+  assert.deepEqual(wrong, [])
+})
 
-  test(`${name}: a token without a policy is refused, and never learns what is there`, { timeout: 120_000 }, async () => {
-    const wrong: string[] = []
-    for (const [method, path, action, operation] of routes) {
-      if (ASKED_INSIDE.has(action) || operation.mode === 'not-implemented') continue
-      const { status, text } = await call(method, url() + fill(path === '/' ? '' : path, platform.env.CODE_ENGINE_PROJECT_ID ?? ''), strangers)
-      if (status !== 403) wrong.push(`${method} ${path} (${action}): ${status} ${text.slice(0, 120)}`)
+test('a token without a policy is refused, and never learns what is there', { timeout: 120_000 }, async () => {
+  const wrong: string[] = []
+  for (const place of places)
+    for (const [method, path, action, { mode }] of place.routes) {
+      if (action === 'any' || action === 'public' || mode === 'not-implemented') continue
+      const { status, text } = await call(method, urlOf(place, path, { project_id: platform.env.CODE_ENGINE_PROJECT_ID ?? '' }), { token: strangers })
+      if (status !== 403) wrong.push(`${place.name}: ${method} ${path} (${action}): ${status} ${text.slice(0, 120)}`)
     }
-    assert.deepEqual(wrong, [])
+  assert.deepEqual(wrong, [])
+})
+
+/** What core and edge say to each other and to the command line, on sockets of their own. */
+const INTERNAL = [
+  'GET /link HTTP/1.1\r\nUpgrade: everleaf-link\r\nConnection: Upgrade\r\n',
+  'GET /link HTTP/1.1\r\nUpgrade: everleaf-link/1\r\nConnection: Upgrade\r\n',
+  'GET /link HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n',
+  'GET /iam/../link HTTP/1.1\r\n',
+  'GET /iam/%2e%2e/link HTTP/1.1\r\n',
+  'GET /%2flink HTTP/1.1\r\n',
+  'GET //link HTTP/1.1\r\n',
+  'GET /status HTTP/1.1\r\n',
+  'POST /stop HTTP/1.1\r\nContent-Length: 0\r\n',
+  'GET http://localhost/link HTTP/1.1\r\n',
+  'GET unix:/run/core.sock:/link HTTP/1.1\r\n',
+]
+
+test('what edge, core and the command line say to each other is reached through no port', { timeout: 120_000 }, async () => {
+  const { ports } = platform
+  const api = `iam.everleaf.localhost`
+  const tls = (port: number) => (): Socket => connectTls({ host: '127.0.0.1', port, servername: api, rejectUnauthorized: false })
+  const doors: readonly (readonly [string, () => Socket])[] = [
+    [`127.0.0.1:${ports.api}`, () => connectPlain(ports.api, '127.0.0.1')],
+    [`127.0.0.1:${ports.front}`, () => connectPlain(ports.front, '127.0.0.1')],
+    [api, tls(ports.public)],
+    [api, tls(ports.private)],
+  ]
+  const wrong: string[] = []
+  for (const [host, open] of doors)
+    for (const head of INTERNAL) {
+      const answer = await talk(open(), `${head}Host: ${host}\r\n\r\n`)
+      const status = Number(answer.split(' ')[1])
+      if (!(status >= 300 && status < 600) || /"ready"|"restarts"|everleaf-link/.test(answer))
+        wrong.push(`${host} ${head.split('\r')[0]}: ${answer.slice(0, 100)}`)
+    }
+  assert.deepEqual(wrong, [])
+  assert.equal(platform.child.exitCode, null, 'the platform was not stopped')
+})
+
+/** What comes back within a second on a connection that has sent these bytes. */
+function talk(socket: Socket, bytes: string): Promise<string> {
+  return new Promise((resolve) => {
+    let text = ''
+    const end = () => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve(text)
+    }
+    const timer = setTimeout(end, 5_000)
+    socket.setEncoding('latin1')
+    socket.on('data', (part: string) => {
+      text += part
+      if (text.includes('\r\n\r\n')) end()
+    })
+    socket.on('close', end).on('error', end)
+    socket.write(bytes)
   })
 }
-
-test('what core says to edge cannot be reached from outside', async () => {
-  for (const port of [platform.ports.api, platform.ports.front]) {
-    const response = await fetch(`http://127.0.0.1:${port}/link`, { headers: { upgrade: 'everleaf-link', connection: 'upgrade' }, redirect: 'manual' }).catch(
-      () => undefined,
-    )
-    assert.ok(response === undefined || (response.status !== 101 && response.status !== 200), `${port}: ${response?.status}`)
-  }
-})

@@ -1,4 +1,4 @@
-import { ApiError, type Resource } from '@everleaf/http'
+import { ApiError, type Identity, type Resource } from '@everleaf/http'
 import { enqueue } from '@everleaf/jobs'
 import { isDuplicate } from '@everleaf/store'
 import type { World } from '@everleaf/world'
@@ -10,7 +10,7 @@ import { CODES } from './errors.ts'
 import { cut, toList } from './lists.ts'
 import { Listed, maybe, Versioned } from './patterns.ts'
 import { QUOTAS } from './quotas.ts'
-import { lookup, operation, type ProjectRow, type Tables } from './service.ts'
+import { type Deps, lookup, operation, type ProjectRow, type Tables } from './service.ts'
 
 // shapes
 const NewProject = Type.Object({
@@ -53,7 +53,7 @@ export const create = operation({
       account: identity.account,
       name: body.name,
       region,
-      resource_group: body.resource_group_id ?? (await deps.platform.defaultGroup(identity.account)),
+      resource_group: await groupFor(context, body.resource_group_id),
       subdomain: newSubdomain(world),
       crn: `crn:v1:bluemix:public:codeengine:${region}:a/${identity.account}:${id}::`,
       status: 'creating',
@@ -116,6 +116,15 @@ export const inProject = {
 }
 
 // rows
+/** The group that was asked for, which must be one of the caller's account, else the account's default. */
+async function groupFor({ deps, identity }: { deps: Deps; identity: Identity }, wanted: string | null | undefined): Promise<string> {
+  if (wanted === undefined || wanted === null) return await deps.platform.defaultGroup(identity.account)
+  if (await deps.platform.hasGroup(identity.account, wanted)) return wanted
+  throw new ApiError(400, CODES.invalidInput, 'There is no resource group with this id in your account. List the resource groups to see them.', {
+    target: { type: 'field', name: 'resource_group_id' },
+  })
+}
+
 // Readers of a project's content see it, and so do those with a platform role on it.
 async function maySee(may: (action: string, resource: Resource) => Promise<boolean>, row: ProjectRow): Promise<boolean> {
   return (await may('codeengine.tenant.read', projectResource(row))) || (await may('codeengine.project.list', projectResource(row)))

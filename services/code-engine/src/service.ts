@@ -140,6 +140,8 @@ export type Platform = {
     remove(tx: Tx, guid: string): Promise<void>
   }
   defaultGroup(account: string): Promise<string>
+  /** Whether the resource group is one of this account's. */
+  hasGroup(account: string, group: string): Promise<boolean>
   readonly edge: {
     /** Called after the commit, in the order of commits; must not wait or throw. */
     apply(difference: Difference): void

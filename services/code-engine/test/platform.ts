@@ -35,6 +35,7 @@ export async function startPlatform(options: Options = {}) {
         remove: async (_tx, guid) => void instances.delete(guid),
       },
       defaultGroup: async () => GROUP,
+      hasGroup: async (_account, group) => group === GROUP,
       edge: { apply: edge.apply, call: edge.call },
       ...options.deps,
     },

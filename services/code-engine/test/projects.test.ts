@@ -18,6 +18,14 @@ test('a new project answers 202, can be read at once, and is active after its jo
   assert.deepEqual([...instances], [[made.body.id, made.body.crn]])
 })
 
+test('a project is made in a resource group of its own account only', async () => {
+  const { call } = await startPlatform()
+  assert.equal((await call('POST', '/projects', { body: { name: 'own', resource_group_id: GROUP } })).status, 202)
+  const foreign = await call('POST', '/projects', { body: { name: 'foreign', resource_group_id: 'c'.repeat(32) } })
+  assert.equal(foreign.status, 400)
+  assert.equal(foreign.body.errors[0].target.name, 'resource_group_id')
+})
+
 test('a create that is sent again by its own caller gives the same project; later, or by another, the name is taken', async () => {
   const { call, world } = await startPlatform()
   const first = await call('POST', '/projects', { body: { name: 'demo' } })

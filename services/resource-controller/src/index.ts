@@ -58,6 +58,11 @@ export function createResourceController(options: { world: World; store: Store; 
     remove: (tx: Tx, guid: string): Promise<void> => removeInstance(tx, { world, deps }, { guid, by: 'everleaf' }),
     /** Makes a new account's default resource group, in the transaction that makes the account. */
     accountCreated: async (tx: Tx, account: string): Promise<void> => void (await insertGroup(tx, world, { account, name: 'Default', isDefault: true })),
+    /** Whether the resource group is one of this account's. */
+    async hasGroup(account: string, id: string): Promise<boolean> {
+      const group = store.tables<Tables>().selectFrom('rc_groups').select('id').where('account', '=', account).where('id', '=', id)
+      return (await group.executeTakeFirst()) !== undefined
+    },
     /** The id of the account's default resource group. */
     async defaultGroup(account: string): Promise<string> {
       const group = await store

@@ -207,6 +207,7 @@ async function wire({ world, store, vault, config, ports, at, home, ca, pki }: P
     deps: {
       instances: { create: resourceController.create, remove: resourceController.remove },
       defaultGroup: resourceController.defaultGroup,
+      hasGroup: resourceController.hasGroup,
       edge: {
         apply: (difference) => link.apply(difference),
         call: { build: (input) => link.call.build(input), instances: (input) => link.call.instances(input) },

@@ -1,0 +1,71 @@
+import { routes as codeEngine } from '@everleaf/code-engine/routes'
+import { routes as eventNotifications } from '@everleaf/event-notifications/routes'
+import type { Route } from '@everleaf/http'
+import { identityRoutes, policyV1Routes, policyV2Routes, tokenRoutes } from '@everleaf/iam/routes'
+import { routes as resourceController } from '@everleaf/resource-controller/routes'
+import { controlRoutes, routes as secretsManager } from '@everleaf/secrets-manager/routes'
+import type { Running } from '../support/platform.ts'
+
+/** Where one route table is reached, and the service whose roles decide about its actions. */
+export type Place = { readonly name: string; readonly url: string; readonly routes: readonly Route[]; readonly service: string }
+
+/** The objects that a caller names. */
+export type Names = { readonly project: string; readonly secretsManager: string; readonly secretsManagerCrn: string; readonly eventNotifications: string }
+
+export function namesOf({ env }: Pick<Running, 'env'>, account: string): Names {
+  const guid = env.SECRETS_MANAGER_URL?.split('/').at(-1) ?? ''
+  return {
+    project: env.CODE_ENGINE_PROJECT_ID ?? '',
+    secretsManager: guid,
+    secretsManagerCrn: secretsManagerCrn(guid, account),
+    eventNotifications: env.EVENT_NOTIFICATIONS_GUID ?? '',
+  }
+}
+
+export function secretsManagerCrn(guid: string, account: string): string {
+  return `crn:v1:bluemix:public:secrets-manager:us-south:a/${account}:${guid}::`
+}
+
+/** The account that an access token speaks for. */
+export function accountOf(token: string): string {
+  return (JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { account: { bss: string } }).account.bss
+}
+
+/** Every route table of the platform, with the instances that `names` gives. */
+export function placesOf({ ports }: Pick<Running, 'ports'>, names: Names): readonly Place[] {
+  const base = `http://127.0.0.1:${ports.api}`
+  const place = (name: string, path: string, routes: readonly Route[], service: string): Place => ({ name, url: base + path, routes, service })
+  return [
+    place('code-engine', '/codeengine/v2', codeEngine, 'codeengine'),
+    place('event-notifications', `/event-notifications/v1/instances/${names.eventNotifications}`, eventNotifications, 'event-notifications'),
+    place('iam token', '/iam/identity', tokenRoutes, 'iam-identity'),
+    place('iam identity', '/iam/v1', identityRoutes, 'iam-identity'),
+    place('iam policies v1', '/iam/v1/policies', policyV1Routes, 'iam-access-management'),
+    place('iam policies v2', '/iam/v2', policyV2Routes, 'iam-access-management'),
+    place('resource-controller', '/resource-controller', resourceController, 'resource-controller'),
+    place('secrets-manager', `/secrets-manager/${names.secretsManager}`, secretsManager, 'secrets-manager'),
+    place('secrets-manager control', `/secrets-manager/api/v1/instances/${encodeURIComponent(names.secretsManagerCrn)}`, controlRoutes, 'secrets-manager'),
+  ]
+}
+
+export const NO_ID = '00000000-0000-4000-8000-000000000000'
+
+/** The URL of a route; parameters that are not given name nothing. */
+export function urlOf({ url }: Place, path: string, params: Readonly<Record<string, string>>): string {
+  return url + (path === '/' ? '' : path).replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(params[name] ?? NO_ID))
+}
+
+/** One call with a token, its body JSON. */
+export async function call(
+  method: string,
+  url: string,
+  options: { token?: string | undefined; body?: unknown; headers?: Record<string, string> },
+): Promise<{ status: number; text: string; headers: Headers }> {
+  const { token, body } = options
+  const response = await fetch(url, {
+    method,
+    headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), 'content-type': 'application/json', ...options.headers },
+    ...(method === 'GET' ? {} : { body: JSON.stringify(body ?? {}) }),
+  })
+  return { status: response.status, text: await response.text(), headers: response.headers }
+}
