@@ -32,6 +32,7 @@ export type CoreSurroundings = {
 }
 
 const STOP_GRACE_MS = 8_000
+const LINK_LIMIT_MS = 2_000
 
 /**
  * What edge tells on the first line of standard input; undefined when edge ended before it knew. `edgeGone` resolves when edge
@@ -72,10 +73,12 @@ export async function startCore(options: CoreArguments, around: CoreSurroundings
     codeEngine.service,
   ])
     mountService(server, service, platform)
+  const { promise: edgeIsThere, resolve: edgeCame } = Promise.withResolvers<void>()
   server.server.on('upgrade', (request, socket) => {
     if (request.url !== LINK_PATH || request.headers.upgrade !== LINK_PROTOCOL) return void socket.destroy()
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n\r\n`)
     link.accept(socket)
+    edgeCame()
   })
   const runner = createRunner({
     store,
@@ -88,7 +91,8 @@ export async function startCore(options: CoreArguments, around: CoreSurroundings
   await firstStart({ server, iam, home, region: config.region, say: around.say })
   rmSync(home.coreSocket, { force: true })
   await server.listen({ path: home.coreSocket })
-  runner.start()
+  // Jobs wake apps, which get their tokens over the link: one that is woken before it is there would begin without.
+  void Promise.race([edgeIsThere, world.sleep(LINK_LIMIT_MS)]).then(() => runner.start())
 
   let stopping = false
   const stop = () => {
