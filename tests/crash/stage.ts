@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { type Bundle, chainMaker, fingerprintOf } from '../support/certificates.ts'
@@ -24,6 +25,7 @@ export async function openStage() {
       args: ['--set', 'engine.namespaces=off', '--set', 'scale.stable_window=2s', ...ports],
     })
   let platform: Running = await start()
+  let earlier = ''
   const maker = await chainMaker()
   const project = () => `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
   const must = async (what: ReturnType<Running['api']>) => {
@@ -31,25 +33,56 @@ export async function openStage() {
     assert.ok(status < 300, `${status} ${text}`)
     return body
   }
-  await deploy(platform, 'shop', webApp(`response.end('shop')`), { scale_min_instances: 1 })
-  const first = await maker.leaf([HOST])
+  const first = await maker.leaf([HOST], { ownIntermediate: true })
+  const known = new Set([first.fingerprint])
   const pem = (bundle: Bundle) => ({ certificate: bundle.certificate, intermediate: bundle.intermediate, private_key: bundle.privateKey })
   const secret = (await must(
     platform.api('POST', `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets`, { secret_type: 'imported_cert', name: 'crash', ...pem(first) }),
   )) as { id: string }
-  const created = await everleaf(['renew', 'create', 'crash', '--host', HOST, '--secret', 'crash', '--app', 'shop'], place)
+  const tls = { tls_cert: `${first.certificate}\n${first.intermediate}`, tls_key: first.privateKey }
+  await must(platform.api('POST', `${project()}/secrets`, { name: 'crash-tls', format: 'tls', data: tls }))
+  await deploy(platform, 'shop', SHOP, {
+    scale_min_instances: 1,
+    run_volume_mounts: [{ type: 'secret', mount_path: '/tls', reference: 'crash-tls' }],
+  })
+  const created = await everleaf(['renew', 'create', 'crash', '--host', HOST, '--secret', 'crash', '--target', 'crash-tls', '--app', 'shop'], place)
   assert.equal(created.status, 0, created.stderr)
   await deploySyncThatCanDie(platform, crashFile)
   return {
     get platform() {
       return platform
     },
-    nextLeaf: () => maker.leaf([HOST]),
+    host: HOST,
+    root: maker.root,
+    secretId: secret.id,
+    project,
+    /** Fingerprints of every certificate that may be served. */
+    known,
+    async nextLeaf(): Promise<Bundle> {
+      const leaf = await maker.leaf([HOST], { ownIntermediate: true })
+      known.add(leaf.fingerprint)
+      return leaf
+    },
+    /** Resolves when no instance of sync runs and no event is on its way: what comes next passes every point. */
+    async asleep(): Promise<void> {
+      const events = `${platform.env.EVENT_NOTIFICATIONS_URL}/v1/instances/${platform.env.EVENT_NOTIFICATIONS_GUID}/everleaf/deliveries?limit=5`
+      await eventually(
+        'sync is at zero',
+        async () => {
+          const { deliveries } = (await platform.api('GET', events)).body as { deliveries?: { state: string }[] }
+          const { instances } = (await platform.api('GET', `${project()}/apps/sync/instances`)).body as { instances?: unknown[] }
+          return instances?.length === 0 && deliveries?.every(({ state }) => state !== 'pending')
+        },
+        60_000,
+      )
+    },
     /** Writes a version; true where the platform acknowledged it. */
     async rotate(bundle: Bundle): Promise<boolean> {
       const answer = await platform.api('POST', `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets/${secret.id}/versions`, pem(bundle)).catch(() => undefined)
       return answer?.status === 201
     },
+    /** What every platform of this stage wrote, those that were killed too. */
+    output: () => earlier + platform.output(),
     dieAt: (name: string) => writeFileSync(crashFile, name),
     died: () => !exists(crashFile),
     forget: () => rmSync(crashFile, { force: true }),
@@ -57,6 +90,7 @@ export async function openStage() {
     async restart(): Promise<void> {
       const { public: tls, private: inside, front, api } = platform.ports
       platform.child.kill('SIGKILL')
+      earlier += platform.output()
       await eventually('the platform has ended', () => platform.child.exitCode !== null || platform.child.signalCode !== null)
       // Instances die with edge: nothing of the old platform may answer.
       platform = await eventually(
@@ -65,26 +99,84 @@ export async function openStage() {
         60_000,
       )
     },
-    /** What Secrets Manager says is the current version, by fingerprint. */
+    /** What Secrets Manager says is the current version, by fingerprint. Throws TornPair. */
     async current(): Promise<string> {
       const version = await must(platform.api('GET', `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets/${secret.id}/versions/current`))
-      assert.ok(
-        new X509Certificate(String(version.certificate)).checkPrivateKey(createPrivateKey(String(version.private_key))),
-        'certificate and key of the secret are of two versions',
-      )
-      return fingerprintOf(String(version.certificate))
+      return requireWhole('Secrets Manager', [String(version.certificate), String(version.intermediate)], String(version.private_key))
     },
+    /** The same, as soon as it answers. */
+    currentOnceUp(): Promise<string> {
+      return eventually(
+        'Secrets Manager answers',
+        () => this.current().catch((error: unknown) => (error instanceof TornPair ? Promise.reject(error) : undefined)),
+        60_000,
+      )
+    },
+    /** The leaf that a client sees which knows the root alone; rejects where there is no whole chain. */
+    handshake: () => servedLeaf(HOST, platform.ports.public, { ca: maker.root }),
     served: () => servedLeaf(HOST, platform.ports.public, { ca: maker.root }).catch((error: Error) => error.message),
-    /** The pair that Code Engine holds belongs together. */
-    async targetIsWhole(): Promise<void> {
+    /** The fingerprint of what Code Engine holds. Throws TornPair. */
+    async target(): Promise<string> {
       const { data } = (await must(platform.api('GET', `${project()}/secrets/crash-tls`))) as { data: { tls_cert: string; tls_key: string } }
-      assert.ok(new X509Certificate(data.tls_cert).checkPrivateKey(createPrivateKey(data.tls_key)), 'certificate and key in Code Engine are of two versions')
+      return requireWhole('Code Engine', blocksOf(data.tls_cert), data.tls_key)
+    },
+    /** The fingerprint of what an app sees at its mount path. Throws TornPair. */
+    async mounted(): Promise<string> {
+      const { crt, key } = JSON.parse(await get(HOST, platform.ports.public, maker.root)) as { crt: string; key: string }
+      return requireWhole('the mounted folder', blocksOf(crt), key)
     },
     async [Symbol.asyncDispose]() {
       await platform.stop()
       place[Symbol.dispose]()
     },
   }
+}
+
+/** Certificate, chain and key are not of one version: promise 2 is broken. */
+export class TornPair extends Error {}
+
+/** The fingerprint of the leaf, when it belongs to the key and was signed by the certificate after it. */
+function requireWhole(where: string, [leafPem = '', intermediatePem = '']: readonly string[], key: string): string {
+  const leaf = new X509Certificate(leafPem)
+  if (!leaf.checkPrivateKey(createPrivateKey(key))) throw new TornPair(`${where}: certificate and key are of two versions`)
+  if (!leaf.verify(new X509Certificate(intermediatePem).publicKey)) throw new TornPair(`${where}: certificate and chain are of two versions`)
+  return fingerprintOf(leafPem)
+}
+
+function blocksOf(pem: string): string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+}
+
+/** Answers with the pair at its mount path, read from one folder: through the link, as a program does that wants both of one version. */
+const SHOP = webApp(`
+  const fs = require('fs')
+  const at = JSON.parse(process.env.EVERLEAF_MOUNTS || '{}')['/tls'] || '/tls'
+  if (request.url === '/new') return response.end(process.env.NEW || '0')
+  if (request.url === '/slow') return setTimeout(() => response.end('slow'), 1500)
+  for (let tries = 0; ; tries++) try {
+    const folder = fs.realpathSync(at + '/..data')
+    const read = (name) => fs.readFileSync(folder + '/' + name, 'utf8')
+    return response.end(JSON.stringify({ crt: read('tls.crt'), key: read('tls.key') }))
+  } catch (error) {
+    // The folder of the version before goes when the next one is in place.
+    if (error.code !== 'ENOENT' || tries > 3) return response.writeHead(500).end(String(error))
+  }
+`)
+
+/** The body of a GET over a connection of its own. */
+export function get(host: string, port: number, ca: string, path = '/'): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ host: '127.0.0.1', port, path, servername: host, headers: { host }, ca, agent: false, timeout: 20_000 }, (response) => {
+      let body = ''
+      response.on('data', (chunk) => {
+        body += chunk
+      })
+      response.once('error', reject)
+      response.once('end', () => (response.statusCode === 200 ? resolve(body) : reject(new Error(`${response.statusCode} ${body.slice(0, 200)}`))))
+    })
+    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in time')))
+    outgoing.once('error', reject).end()
+  })
 }
 
 export type Stage = Awaited<ReturnType<typeof openStage>>

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, randomUUID, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,22 +8,25 @@ import { createAuthority, issueLeaf, type KeyAlgorithm } from '@everleaf/pki/iss
 const DAY_MS = 24 * 60 * 60 * 1_000
 export type Bundle = { readonly certificate: string; readonly intermediate: string; readonly privateKey: string; readonly fingerprint: string }
 
-/** Root, intermediate, and leaves from it. */
+/** Root, intermediate, and leaves from it; or from an intermediate made for that leaf alone, by which a chain tells whose it is. */
 export async function chainMaker(algorithm: KeyAlgorithm = 'ecdsa') {
   const now = new Date()
   const root = await createAuthority({ name: 'Test root', now, lifeMs: 3_000 * DAY_MS, algorithm })
   const intermediate = await createAuthority({ name: 'Test intermediate', now, lifeMs: 2_000 * DAY_MS, algorithm, parent: root })
   return {
     root: root.certificate,
-    async leaf(names: readonly string[], options: { days?: number; algorithm?: KeyAlgorithm } = {}): Promise<Bundle> {
+    async leaf(names: readonly string[], options: { days?: number; algorithm?: KeyAlgorithm; ownIntermediate?: boolean } = {}): Promise<Bundle> {
+      const authority = options.ownIntermediate
+        ? await createAuthority({ name: `Test intermediate ${randomUUID()}`, now, lifeMs: 2_000 * DAY_MS, algorithm, parent: root })
+        : intermediate
       const leaf = await issueLeaf({
-        authority: intermediate,
+        authority,
         names,
         now: new Date(),
         lifeMs: (options.days ?? 90) * DAY_MS,
         algorithm: options.algorithm ?? algorithm,
       })
-      return { certificate: leaf.certificate, intermediate: intermediate.certificate, privateKey: leaf.privateKey, fingerprint: leaf.fingerprint }
+      return { certificate: leaf.certificate, intermediate: authority.certificate, privateKey: leaf.privateKey, fingerprint: leaf.fingerprint }
     },
   }
 }

@@ -1,0 +1,35 @@
+/**
+ * Every named point of the journey; all of them are passed by one rotation. Sync's are spread among those that edge dies at: the engine
+ * waits longer after each death of an instance, and forgets that with its own.
+ */
+export const POINTS = [
+  'sm.version-inserted',
+  'sm.outbox-inserted',
+  'store.before-commit',
+  'store.after-commit',
+  'jobs.claimed',
+  'sm.event-claimed',
+  'sm.event-published',
+  'sm.event-forgotten',
+  'en.deliver.before-request',
+  'en.deliver.after-answer',
+  'en.deliver.marked',
+  'engine.process-started',
+  'sync.event-parsed',
+  'sync.secret-read',
+  'engine.port-ready',
+  'sync.chain-built',
+  'sync.verified',
+  'engine.registered',
+  'sync.target-read',
+  'ingress.context-built',
+  'sync.write-sent',
+  'ce.secret-row-written',
+  'ce.difference-handed-over',
+  'ingress.context-swapped',
+  'sync.write-answered',
+  'ce.mount-written',
+  'sync.read-back',
+  'ce.mount-renamed',
+  'sync.answer-sent',
+] as const
