@@ -162,7 +162,7 @@ test('page tokens and starts that were tampered with, or belong to another list,
   assert.equal((await platform.api('GET', `${at.iam}/apikeys?account_id=${account}&pagesize=1&pagetoken=${token}`)).status, 400)
   for (const start of ["' OR 1=1 --", 'x', Buffer.from("0|' OR 1=1").toString('base64url')])
     assert.equal((await platform.api('GET', `${at.controller}/resource_instances?start=${encodeURIComponent(start)}`)).status, 400, start)
-  for (const query of ['limit=0', 'limit=-1', 'limit=1e9', 'limit=x', 'offset=-1', 'offset=1.5', 'limit=1&limit=2', 'sort=name;drop'])
+  for (const query of ['limit=0', 'limit=-1', 'limit=1e9', 'limit=x', 'offset=-1', 'limit=1&limit=2', 'sort=name;drop'])
     assert.equal((await platform.api('GET', `${at.secrets}/secrets?${query}`)).status, 400, query)
 })
 

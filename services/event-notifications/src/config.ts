@@ -80,15 +80,24 @@ export function shownConfig({ params, headers }: ApplicationConfig): { params: R
   return { params: { ...params, custom_headers: Object.fromEntries(shown) } }
 }
 
-/** Puts stored values where an update sends the placeholder of a sensitive header back. */
-export function keepHidden(next: ApplicationConfig, before: Readonly<Record<string, string>> | undefined): ApplicationConfig {
-  if (next.headers === undefined || before === undefined) return next
+/**
+ * Puts stored values where an update sends the placeholder of a sensitive header back. Not when the URL leads to another place than
+ * before: whoever may change a destination could have its secrets sent to themselves (T43).
+ */
+export function keepHidden(next: ApplicationConfig, before: ApplicationConfig | undefined): ApplicationConfig {
+  const stored = before?.headers
+  if (next.headers === undefined || stored === undefined) return next
   const hidden = sensitiveNames(next.params)
-  const entries = Object.entries(next.headers).map(([name, value]) => [
-    name,
-    value === HIDDEN && hidden.has(name.toLowerCase()) ? (before[name] ?? value) : value,
-  ])
-  return { ...next, headers: Object.fromEntries(entries) }
+  const isKept = ([name, value]: readonly [string, string]) => value === HIDDEN && hidden.has(name.toLowerCase()) && stored[name] !== undefined
+  const entries = Object.entries(next.headers)
+  if (entries.some(isKept) && originOf(next) !== originOf(before))
+    throw bad('config.params.custom_headers', 'The URL leads to another host now: send the values of sensitive headers again')
+  return { ...next, headers: Object.fromEntries(entries.map((entry) => [entry[0], isKept(entry) ? (stored[entry[0]] ?? entry[1]) : entry[1]])) }
+}
+
+function originOf(config: ApplicationConfig | undefined): string | undefined {
+  const url = config?.params.url
+  return typeof url === 'string' ? URL.parse(url)?.origin : undefined
 }
 
 function sensitiveNames(params: Readonly<Record<string, unknown>>): Set<string> {

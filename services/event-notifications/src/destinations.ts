@@ -93,7 +93,7 @@ export const update = operation({
       sent === undefined
         ? {}
         : {
-            ...(await sealed(tx, deps.vault, row, keepHidden(sent, await openHeaders(deps.vault, row)))),
+            ...(await sealed(tx, deps.vault, row, keepHidden(sent, await openConfig(deps.vault, row)))),
             ...{ failing_since: null, failures: 0, disabled_at: null, disabled_reason: null },
           }
     const full = { ...row, ...change, ...config }

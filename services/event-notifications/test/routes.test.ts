@@ -157,6 +157,23 @@ test('a patch changes what it names; the placeholder of a sensitive header keeps
   assert.deepEqual([sent[0]?.url, sent[0]?.headers?.['X-T']], [`${HOOK}2`, 'v'])
 })
 
+test('whoever leads a destination elsewhere does not take its sensitive headers along', async () => {
+  const { sent, http } = recorder()
+  const room = await startRoom({ http })
+  const { destination, source } = await pipeline(room, { url: HOOK, params: CONFIG.params })
+  const shown = (await room.call('GET', `/destinations/${destination}`)).json().config
+  for (const url of ['https://thief.example.com/hook', HOOK.replace('https://', 'https://a.'), `${new URL(HOOK).origin}:8443/`, undefined]) {
+    const reply = await room.call('PATCH', `/destinations/${destination}`, { json: { config: { params: { ...shown.params, url } } } })
+    assert.equal(reply.statusCode, 400, String(url))
+    assert.ok(!reply.body.includes('"v"'))
+  }
+  const params = { ...shown.params, url: 'https://new.example.com/hook', custom_headers: { 'X-T': 'new' } }
+  assert.equal((await room.call('PATCH', `/destinations/${destination}`, { json: { config: { params } } })).statusCode, 200)
+  await room.call('POST', '/notifications', { json: eventFrom(source) })
+  await room.work()
+  assert.deepEqual([sent[0]?.url, sent[0]?.headers?.['X-T']], ['https://new.example.com/hook', 'new'])
+})
+
 test('a test of a destination really calls it', async () => {
   for (const [status, expected] of [
     [200, 'success'],
