@@ -12,15 +12,13 @@ export type Readings = {
   readonly torn: readonly string[]
 }
 
-/** Reads the pair a hundred times a second, everywhere it can be seen: handshakes, Secrets Manager, Code Engine, a mounted folder. */
+/** Reads the pair a hundred times a second everywhere it can be seen: handshakes, Secrets Manager, Code Engine; an app does so at its mount. */
 export function startReader(stage: Stage): { stop(): Promise<Readings> } {
   const ways: readonly (readonly [string, () => Promise<string>])[] = [
     ['handshake', stage.handshake],
     ['secrets manager', stage.current],
     ['handshake', stage.handshake],
     ['code engine', stage.target],
-    ['handshake', stage.handshake],
-    ['mount', stage.mounted],
   ]
   const whole: Record<string, number> = {}
   const torn: string[] = []
@@ -49,7 +47,8 @@ export function startReader(stage: Stage): { stop(): Promise<Readings> } {
     async stop() {
       clearInterval(timer)
       await Promise.all(under)
-      return { whole, unanswered, torn }
+      const mounted = stage.mounted()
+      return { whole: { ...whole, mount: mounted.whole }, unanswered, torn: [...torn, ...mounted.torn.map((line) => `mount: ${line}`)] }
     },
   }
 }

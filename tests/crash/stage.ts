@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { type Bundle, chainMaker, fingerprintOf } from '../support/certificates.ts'
-import { deploy, webApp } from '../support/pipeline.ts'
+import { deploy } from '../support/pipeline.ts'
 import { eventually, everleaf, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
 import { servedLeaf } from '../support/tls.ts'
 
@@ -15,6 +15,7 @@ const HOST = 'crash.example.com'
 export async function openStage() {
   const place = freshHome()
   const crashFile = join(place.home, 'crash-at')
+  const [tornFile, wholeFile] = [join(place.home, 'torn'), join(place.home, 'whole')]
   const env = { EVERLEAF_TEST_CRASH_FILE: crashFile }
   // Sync must see the file that says where to die, so instances are plain processes here.
   const start = (ports: readonly string[] = []) =>
@@ -41,7 +42,7 @@ export async function openStage() {
   )) as { id: string }
   const tls = { tls_cert: `${first.certificate}\n${first.intermediate}`, tls_key: first.privateKey }
   await must(platform.api('POST', `${project()}/secrets`, { name: 'crash-tls', format: 'tls', data: tls }))
-  await deploy(platform, 'shop', SHOP, {
+  await deploy(platform, 'shop', shopFrom(tornFile, wholeFile), {
     scale_min_instances: 1,
     run_volume_mounts: [{ type: 'secret', mount_path: '/tls', reference: 'crash-tls' }],
   })
@@ -84,7 +85,7 @@ export async function openStage() {
     /** What every platform of this stage wrote, those that were killed too. */
     output: () => earlier + platform.output(),
     dieAt: (name: string) => writeFileSync(crashFile, name),
-    died: () => !exists(crashFile),
+    died: () => !existsSync(crashFile),
     forget: () => rmSync(crashFile, { force: true }),
     isUp: () => platform.child.exitCode === null && platform.child.signalCode === null,
     async restart(): Promise<void> {
@@ -120,11 +121,13 @@ export async function openStage() {
       const { data } = (await must(platform.api('GET', `${project()}/secrets/crash-tls`))) as { data: { tls_cert: string; tls_key: string } }
       return requireWhole('Code Engine', blocksOf(data.tls_cert), data.tls_key)
     },
-    /** The fingerprint of what an app sees at its mount path. Throws TornPair. */
-    async mounted(): Promise<string> {
-      const { crt, key } = JSON.parse(await get(HOST, platform.ports.public, maker.root)) as { crt: string; key: string }
-      return requireWhole('the mounted folder', blocksOf(crt), key)
-    },
+    /** What the app has read at its mount path so far. */
+    mounted: () => ({
+      whole: read(wholeFile).length,
+      torn: read(tornFile)
+        .split('\n')
+        .filter((line) => line !== ''),
+    }),
     async [Symbol.asyncDispose]() {
       await platform.stop()
       place[Symbol.dispose]()
@@ -147,21 +150,47 @@ function blocksOf(pem: string): string[] {
   return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
 }
 
-/** Answers with the pair at its mount path, read from one folder: through the link, as a program does that wants both of one version. */
-const SHOP = webApp(`
-  const fs = require('fs')
-  const at = JSON.parse(process.env.EVERLEAF_MOUNTS || '{}')['/tls'] || '/tls'
-  if (request.url === '/new') return response.end(process.env.NEW || '0')
-  if (request.url === '/slow') return setTimeout(() => response.end('slow'), 1500)
-  for (let tries = 0; ; tries++) try {
-    const folder = fs.realpathSync(at + '/..data')
-    const read = (name) => fs.readFileSync(folder + '/' + name, 'utf8')
-    return response.end(JSON.stringify({ crt: read('tls.crt'), key: read('tls.key') }))
+/**
+ * Reads the pair at its mount path a hundred times a second, by itself: what comes through the gateway cannot be at the same instant as edge's
+ * own work. Reads from one folder, through the link, as a program does that wants both files of one version. Each whole pair adds a byte to
+ * one file, each torn one a line to another: they outlive the app.
+ */
+function shopFrom(tornFile: string, wholeFile: string): Record<string, string> {
+  const server = `const fs = require('fs')
+const { X509Certificate, createPrivateKey } = require('crypto')
+const link = (JSON.parse(process.env.EVERLEAF_MOUNTS || '{}')['/tls'] || '/tls') + '/..data'
+const good = new Set()
+
+function isWhole(crt, key) {
+  if (good.has(crt + key)) return true
+  const [leaf, above] = crt.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g).map((pem) => new X509Certificate(pem))
+  if (!leaf.checkPrivateKey(createPrivateKey(key)) || !leaf.verify(above.publicKey)) return false
+  return good.add(crt + key)
+}
+
+function look() {
+  const folder = fs.realpathSync(link)
+  try {
+    const [crt, key] = ['tls.crt', 'tls.key'].map((name) => fs.readFileSync(folder + '/' + name, 'utf8'))
+    if (!isWhole(crt, key)) throw new Error('certificate, chain and key are of two versions')
+    fs.appendFileSync(${JSON.stringify(wholeFile)}, '.')
   } catch (error) {
-    // The folder of the version before goes when the next one is in place.
-    if (error.code !== 'ENOENT' || tries > 3) return response.writeHead(500).end(String(error))
+    // The folder of the version before goes when the next one is in place; the current one has every file.
+    if (error.code !== 'ENOENT' || fs.realpathSync(link) === folder) fs.appendFileSync(${JSON.stringify(tornFile)}, error.message + '\\n')
   }
-`)
+}
+
+setInterval(look, 10)
+process.on('SIGTERM', () => process.exit(0))
+require('http')
+  .createServer((request, response) => {
+    if (request.url === '/slow') return setTimeout(() => response.end('slow'), 1500)
+    response.end(process.env.NEW || '0')
+  })
+  .listen(process.env.PORT)
+`
+  return { 'server.js': server }
+}
 
 /** The body of a GET over a connection of its own. */
 export function get(host: string, port: number, ca: string, path = '/'): Promise<string> {
@@ -230,11 +259,6 @@ const worldThatMayDie: Plugin = {
   setup: (bundle) => bundle.onResolve({ filter: /^@everleaf\/world$/ }, ({ importer }) => (importer === WORLD ? undefined : { path: WORLD })),
 }
 
-function exists(file: string): boolean {
-  try {
-    readFileSync(file)
-    return true
-  } catch {
-    return false
-  }
+function read(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'utf8') : ''
 }
