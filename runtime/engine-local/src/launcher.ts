@@ -16,6 +16,7 @@ import type { FileSpec, ToHelper } from './protocol.ts'
  * | /everleaf/node       | the folder of the Node that runs Everleaf                 | yes              |
  * | /everleaf/trust      | trust bundles                                             | yes              |
  * | /app /tmp /home/app  | image, private temp and home                              | their own        |
+ * | /dev/shm             | shared memory of one instance                             | their own        |
  * | /run/secrets/…       | compute resource token                                    | their own        |
  * | /.e/host             | the machine's real root                                   | no, covered      |
  * | /.e/rw               | the same tmpfs as /, writable, for mount points           | no, covered      |
@@ -75,6 +76,8 @@ export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /** Folders of the machine that an instance sees; homes, data and sockets are not among them. */
 const SYSTEM_FOLDERS = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'usr', 'opt', 'etc', 'nix', 'gnu', 'snap'] as const
 const KERNEL_FOLDERS = ['proc', 'sys', 'dev'] as const
+/** As containers have it. */
+const SHARED_MEMORY = '64m'
 const OPEN_FILES = 16_384
 const PROCESSES_PER_COMPONENT = 4096
 
@@ -118,6 +121,8 @@ export function sandboxStart({ spec, command, env, uid, cache }: SandboxInput): 
     line(`${disk}/tmp`, '/tmp', 'none', 'bind,nosuid,nodev'),
     line(`${disk}/home`, '/home/app', 'none', 'bind,nosuid,nodev'),
     line(`/.e/dir/cache/${cache}`, '/everleaf/cache', 'none', 'bind,nosuid,nodev,noexec'),
+    // The machine's is one for all: a place to meet, and to fill its memory from. Not named tmpfs: mount would take it for the one that is there.
+    ...(existsSync('/dev/shm') ? [line('shm', '/dev/shm', 'tmpfs', `mode=1777,size=${SHARED_MEMORY},nosuid,nodev,noexec`)] : []),
     ...(spec.token === undefined ? [] : [line(`${memory}/token`, TOKEN_DIRECTORY, 'none', 'bind,ro,nosuid,nodev,noexec')]),
     ...user.fstab,
     // After the skeletons: one of them may lie over /etc.
