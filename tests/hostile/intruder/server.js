@@ -1,4 +1,5 @@
 // A program of somebody who wants out: tries every way that it knows and tells what it got. Runs as an app; told in the query what to look for.
+// Where it gets through it only opens, and changes nothing: it runs on the machine of whoever runs the tests.
 'use strict'
 /* global require */
 const { execFileSync, spawnSync } = require('node:child_process')
@@ -7,6 +8,7 @@ const http = require('node:http')
 const net = require('node:net')
 
 const read = (path) => fs.readFileSync(path, 'latin1').slice(0, 4096)
+const open = (path) => `opened ${fs.openSync(path, 'r+')}`
 const list = (path) => fs.readdirSync(path).join(' ')
 const run = (file, ...args) => {
   const { stdout, stderr, error } = spawnSync(file, args, { encoding: 'latin1', timeout: 3000 })
@@ -66,17 +68,17 @@ const WAYS = ({ home, pid, api, ports }) => ({
   'the real root by /proc/1': () => `${list('/proc/1/root')} ${read('/proc/1/environ')}`,
   'processes of others': processes,
   'a process by its outer number': () => `${read(`/proc/${pid}/environ`)}`,
-  'memory of the first process': () => String(fs.openSync('/proc/1/mem', 'r+')),
+  'memory of the first process': () => open('/proc/1/mem'),
   'signals to others': () => {
     const sent = []
     for (const target of [1, pid])
       try {
-        process.kill(target, 'SIGSTOP')
+        process.kill(target, 0)
         sent.push(target)
       } catch {
         // As it should be.
       }
-    return sent.length > 0 ? `stopped ${sent}` : 'refused'
+    return sent.length > 0 ? `may signal ${sent}` : 'refused'
   },
   'a mount of its own': () => run('mount', '-t', 'tmpfs', 'tmpfs', '/tmp'),
   'a mount by bind': () => run('mount', '--bind', '/', '/tmp'),
@@ -85,8 +87,8 @@ const WAYS = ({ home, pid, api, ports }) => ({
   'disks and memory': () => shell('for f in /dev/sda /dev/vda /dev/nvme0n1 /dev/mem /dev/kmem /dev/port; do head -c 16 $f && echo GOT $f; done'),
   'kernel settings': () =>
     shell('echo 1 > /proc/sys/kernel/core_pattern && echo GOT; echo 0 > /sys/kernel/mm/ksm/run && echo GOT; mkdir /sys/fs/cgroup/x && echo GOT'),
-  'the clock': () => shell('date -s 2001-01-01 && echo GOT'),
-  'the host name': () => shell('hostname intruder && echo GOT'),
+  'the clock': () => shell('date -s @$(date +%s) && echo GOT'),
+  'the host name': () => shell('hostname "$(hostname)" && echo GOT'),
   'a low port': () =>
     new Promise((resolve) =>
       net
@@ -95,12 +97,14 @@ const WAYS = ({ home, pid, api, ports }) => ({
         .listen(81, '127.0.0.1', () => resolve('bound')),
     ),
   'raw packets': () => shell("python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)' && echo GOT"),
-  'the code of the app': () => fs.writeFileSync('/app/server.js', 'x') ?? 'written',
-  'the hosts file': () => fs.appendFileSync('/etc/hosts', '127.0.0.1 x\n') ?? 'written',
-  'the token': () => fs.writeFileSync('/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token', 'x') ?? 'written',
-  'the trust': () => fs.writeFileSync(process.env.NODE_EXTRA_CA_CERTS, 'x') ?? 'written',
+  'the code of the app': () => open('/app/server.js'),
+  'the hosts file': () => open('/etc/hosts'),
+  'the token': () => open('/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token'),
+  'the trust': () => open(process.env.NODE_EXTRA_CA_CERTS),
   'programs of the machine': () =>
-    shell('for d in /usr /usr/bin /etc /opt /everleaf /everleaf/node /everleaf/trust / /var /run; do touch $d/x 2>/dev/null && echo GOT $d; done'),
+    shell(
+      'for d in /usr /usr/bin /etc /opt /everleaf /everleaf/node /everleaf/trust / /var /run; do touch $d/everleaf-x 2>/dev/null && echo GOT $d && rm $d/everleaf-x; done',
+    ),
   'temp of others': () => shell('ls -laR /tmp /var/tmp /home /dev/shm; cat /dev/shm/* /tmp/* /var/tmp/*'),
   'open files': () =>
     fs
