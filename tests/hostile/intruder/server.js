@@ -86,7 +86,9 @@ const WAYS = ({ home, pid, api, ports }) => ({
   'a device node': () => run('mknod', '/tmp/disk', 'b', '8', '0'),
   'disks and memory': () => shell('for f in /dev/sda /dev/vda /dev/nvme0n1 /dev/mem /dev/kmem /dev/port; do head -c 16 $f && echo GOT $f; done'),
   'kernel settings': () =>
-    shell('echo 1 > /proc/sys/kernel/core_pattern && echo GOT; echo 0 > /sys/kernel/mm/ksm/run && echo GOT; mkdir /sys/fs/cgroup/x && echo GOT'),
+    shell(
+      'for f in /proc/sys/kernel/core_pattern /sys/kernel/mm/ksm/run; do (exec 3<>$f) && echo GOT $f; done; mkdir /sys/fs/cgroup/everleaf-x && echo GOT && rmdir /sys/fs/cgroup/everleaf-x',
+    ),
   'the clock': () => shell('date -s @$(date +%s) && echo GOT'),
   'the host name': () => shell('hostname "$(hostname)" && echo GOT'),
   'a low port': () =>
@@ -130,7 +132,7 @@ const WAYS = ({ home, pid, api, ports }) => ({
     return list(`/proc/self/fd/${fd}/.e`) + list(`/proc/self/fd/${fd}/../.e`)
   },
   'a debugger': () =>
-    execFileSync('sh', ['-c', 'strace -p 1 -o /dev/null & sleep 0.2; kill %1 2>/dev/null; gdb -p 1 -batch 2>&1'], { encoding: 'latin1', timeout: 3000 }),
+    execFileSync('sh', ['-c', 'strace -p 1 -o /dev/null & sleep 0.2; kill %1 2>/dev/null'], { encoding: 'latin1', timeout: 3000 }),
   'ports of the platform': async () => (await Promise.all(ports.map((port) => reach({ port, host: '127.0.0.1' })))).join(' '),
 })
 
