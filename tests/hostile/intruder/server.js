@@ -131,8 +131,7 @@ const WAYS = ({ home, pid, api, ports }) => ({
     const fd = fs.openSync('/', 'r')
     return list(`/proc/self/fd/${fd}/.e`) + list(`/proc/self/fd/${fd}/../.e`)
   },
-  'a debugger': () =>
-    execFileSync('sh', ['-c', 'strace -p 1 -o /dev/null & sleep 0.2; kill %1 2>/dev/null'], { encoding: 'latin1', timeout: 3000 }),
+  'a debugger': () => execFileSync('sh', ['-c', 'strace -p 1 -o /dev/null & sleep 0.2; kill %1 2>/dev/null'], { encoding: 'latin1', timeout: 3000 }),
   'ports of the platform': async () => (await Promise.all(ports.map((port) => reach({ port, host: '127.0.0.1' })))).join(' '),
 })
 
