@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { eventually, processesOf } from '../support/platform.ts'
+import { eventually } from '../support/platform.ts'
 import { POINTS } from './points.ts'
 import { type Readings, startReader } from './reader.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -14,7 +14,7 @@ export type Killed = {
   /** Kills after which the newest version was not served in the end, or Code Engine held another one. */
   readonly stale: readonly string[]
   readonly readings: Readings
-  /** From the restart of what was killed to the newest version served, each. */
+  /** From the kill to the newest version served, each. */
   readonly servedAfterMs: readonly number[]
 }
 
@@ -51,8 +51,8 @@ export async function killAgainAndAgain({ count, seed, say }: { count: number; s
       continue
     }
     kills.push(killed)
-    await sleep(200)
     const began = performance.now()
+    await sleep(200)
     if (!stage.isUp()) await stage.restart()
     const current = await stage.currentOnceUp()
     if (isAcknowledged ? current !== next.fingerprint : current !== next.fingerprint && current !== before) lost.push(killed)
@@ -83,26 +83,27 @@ async function killOne(stage: Stage, chance: () => number): Promise<string | und
 }
 
 function pidOf(stage: Stage, what: string): number | undefined {
-  if (what === 'edge') return stage.platform.child.pid
+  const edge = stage.platform.child.pid
+  if (what === 'edge' || edge === undefined) return edge
   if (what === 'core') return stage.platform.corePid() || undefined
-  const all = processesOf(stage.platform.home).map((line) => Number(line.split(' ')[0]))
-  if (what === 'sync') return all.find((pid) => commandOf(pid).includes('sync.js'))
-  return all.find((pid) => parentOf(pid) === stage.platform.child.pid && !commandOf(pid).includes('core'))
+  const helpers = childrenOf(edge).filter((pid) => !commandOf(pid).includes('\0core\0'))
+  return what === 'helper' ? helpers[0] : helpers.flatMap(childrenOf).find((pid) => commandOf(pid).includes('sync.js'))
+}
+
+function childrenOf(pid: number): number[] {
+  return readOf(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
 }
 
 function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-  } catch {
-    return ''
-  }
+  return readOf(`/proc/${pid}/cmdline`)
 }
 
-function parentOf(pid: number): number | undefined {
+/** Empty where the process has ended. */
+function readOf(file: string): string {
   try {
-    return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[1])
+    return readFileSync(file, 'utf8').trim()
   } catch {
-    return undefined
+    return ''
   }
 }
 
