@@ -6,6 +6,9 @@ import { join } from 'node:path'
 
 type Suite = { readonly kind: string; readonly files: string; readonly alone?: boolean; readonly oneProcess?: boolean }
 
+/** CI has an hour for everything. */
+const SUITE_LIMIT_MS = 15 * 60_000
+
 /** In the order they run: the cheap ones first, the one that greps everything written last. */
 const suites: readonly Suite[] = [
   { kind: 'unit', files: '{apps,services,runtime,packages,samples}/*/src/**/*.test.ts', oneProcess: true },
@@ -50,11 +53,17 @@ async function runSuite(suite: Suite): Promise<void> {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_NO_WARNINGS: '1', EVERLEAF_COULD_NOT_RUN: skips },
   })
+  // A file that leaves something open never ends by itself.
+  const late = setTimeout(() => {
+    output += `${suite.kind}: stopped after ${SUITE_LIMIT_MS / 60_000} minutes\n`
+    child.kill('SIGKILL')
+  }, SUITE_LIMIT_MS)
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text
   })
   const status = await new Promise<number>((resolve) => child.on('close', (code) => resolve(code ?? 1)))
+  clearTimeout(late)
   const count = (what: string) => Number(output.match(new RegExp(`^ℹ ${what} (\\d+)$`, 'm'))?.[1] ?? 0)
   const [passed, failed, skipped] = [count('pass'), count('fail') + count('cancelled'), count('skipped') + count('todo')]
   totals.passed += passed

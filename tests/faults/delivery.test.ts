@@ -127,9 +127,9 @@ async function timesAt(platform: Running, endpoint: string, path: string): Promi
 
 /** A try may be late on a busy machine, never early: no gap is shorter than the profile's, or longer by more than this. */
 const LATE_S = 4
-function assertGaps(gaps: readonly number[], wanted: readonly number[]): void {
+function assertGaps(gaps: readonly number[], wanted: readonly number[], earlyS = 0.1): void {
   assert.equal(gaps.length, wanted.length, `${gaps}`)
-  for (const [n, gap] of gaps.entries()) assert.ok(gap > (wanted[n] ?? 0) - 0.1 && gap < (wanted[n] ?? 0) + LATE_S, `tries ${gaps} s apart, not ${wanted}`)
+  for (const [n, gap] of gaps.entries()) assert.ok(gap > (wanted[n] ?? 0) - earlyS && gap < (wanted[n] ?? 0) + LATE_S, `tries ${gaps} s apart, not ${wanted}`)
 }
 
 /** What each profile does with an app that fails at first, that always fails, that refuses, that is slow. */
@@ -180,7 +180,8 @@ describe('delivery', { concurrency: true }, () => {
         } else {
           const seen = await eventually('it is tried again', async () => (await stage.gaps(path)).length > 0 && (await stage.look(notification)), 60_000)
           assert.match(seen.error ?? '', /no complete answer in time/)
-          assertGaps((await stage.gaps(path)).slice(0, 1), [11])
+          // The ten seconds begin when the try does, and the app sees it on a busy machine only after a while: by so much its gap is shorter.
+          assertGaps((await stage.gaps(path)).slice(0, 1), [11], 2)
         }
       })
 

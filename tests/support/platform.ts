@@ -95,13 +95,15 @@ export async function startPlatform(options: { home: string; args?: readonly str
     child.once('exit', (code) => failed(new Error(`the platform ended with ${code}:\n${output}`)))
     setTimeout(() => failed(new Error(`the platform was not up after 60 s:\n${output}`)), 60_000).unref()
   })
-  // A platform that did not come up must not keep the home.
-  await up.catch((error: unknown) => {
+  // A platform that did not come up whole must not keep the home.
+  const [ports, env] = await (async () => {
+    await up
+    const file = JSON.parse(readFileSync(join(home, 'run/ports.json'), 'utf8')) as Ports
+    return [file, await eventually('login.json', () => endpointsOf(home).catch(() => undefined), 20_000)] as const
+  })().catch((error: unknown) => {
     child.kill('SIGKILL')
     throw error
   })
-  const ports = JSON.parse(readFileSync(join(home, 'run/ports.json'), 'utf8')) as Ports
-  const env = await eventually('login.json', () => endpointsOf(home).catch(() => undefined), 20_000)
   const exited = new Promise<number | null>((done) => child.once('exit', (code) => done(code)))
   let cached: string | undefined
   const token = async () => {

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Authority, Issued, KeyAlgorithm } from '@everleaf/pki/issue'
+import type { World } from '@everleaf/world'
 
 const DAY_MS = 24 * 60 * 60 * 1_000
 const AUTHORITY_DAYS = 3_650
@@ -13,25 +14,29 @@ export type DemoAuthority = {
   issue(names: readonly string[], algorithm: KeyAlgorithm): Promise<Issued>
 }
 
+type Clock = Pick<World, 'now' | 'validFrom'>
+const clock = (world: Clock) => ({ now: world.now(), from: world.validFrom() })
+
 type Kept = { readonly root: string; readonly intermediate: Omit<Authority, 'notBefore' | 'notAfter'> & { notBefore: string; notAfter: string } }
 
 /** Opens the authority kept in `folder` (0600), or makes it. The root's key is never kept. */
-export async function openDemoAuthority(folder: string, now: () => Date): Promise<DemoAuthority> {
+export async function openDemoAuthority(folder: string, world: Clock): Promise<DemoAuthority> {
   const file = join(folder, 'authority.json')
   const { issueLeaf } = await import('@everleaf/pki/issue')
-  const kept = read(file) ?? (await make(file, now()))
+  const kept = read(file) ?? (await make(file, world))
   const authority: Authority = { ...kept.intermediate, notBefore: new Date(kept.intermediate.notBefore), notAfter: new Date(kept.intermediate.notAfter) }
   return {
     root: kept.root,
     intermediate: authority.certificate,
-    issue: (names, algorithm) => issueLeaf({ authority, names, now: now(), lifeMs: LEAF_DAYS * DAY_MS, algorithm }),
+    issue: (names, algorithm) => issueLeaf({ authority, names, ...clock(world), lifeMs: LEAF_DAYS * DAY_MS, algorithm }),
   }
 }
 
-async function make(file: string, now: Date): Promise<Kept> {
+async function make(file: string, world: Clock): Promise<Kept> {
   const { createAuthority } = await import('@everleaf/pki/issue')
-  const root = await createAuthority({ name: 'Everleaf demo root', now, lifeMs: AUTHORITY_DAYS * DAY_MS, algorithm: 'ecdsa' })
-  const made = await createAuthority({ name: 'Everleaf demo intermediate', now, lifeMs: AUTHORITY_DAYS * DAY_MS - DAY_MS, algorithm: 'ecdsa', parent: root })
+  const common = { ...clock(world), algorithm: 'ecdsa' } as const
+  const root = await createAuthority({ ...common, name: 'Everleaf demo root', lifeMs: AUTHORITY_DAYS * DAY_MS })
+  const made = await createAuthority({ ...common, name: 'Everleaf demo intermediate', lifeMs: (AUTHORITY_DAYS - 1) * DAY_MS, parent: root })
   const kept: Kept = { root: root.certificate, intermediate: { ...made, notBefore: made.notBefore.toISOString(), notAfter: made.notAfter.toISOString() } }
   mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 })
   writeFileSync(file, JSON.stringify(kept), { mode: 0o600 })

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 
 /** No platform, or this machine does not allow what was asked: the message says what to do. Exit status 3. */
 export class NotHere extends Error {}
@@ -31,11 +30,6 @@ export type Login = {
 }
 
 export type Found = { readonly root: string; readonly ports: Ports; readonly login: Login; readonly caFile: string; readonly trustFile: string }
-
-/** `EVERLEAF_HOME`, else `$XDG_DATA_HOME/everleaf`, else `~/.local/share/everleaf`. */
-export function homeFolder(env: Readonly<Record<string, string | undefined>>): string {
-  return resolve(env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'everleaf'))
-}
 
 /** The running platform of this home. Throws NotHere. */
 export function findPlatform(root: string): Found {

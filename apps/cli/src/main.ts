@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { homeFolder } from './home.ts'
+import { homeFolder } from '@everleaf/world'
 import { run } from './program.ts'
 import { createTerminal } from './terminal.ts'
 
@@ -28,7 +28,6 @@ const { status, problem } = await run(process.argv.slice(2), {
   siteFolder: join(root, isSource ? 'samples/site' : 'site'),
   syncFolder,
   interrupted,
-  clockOffsetMs: Number(process.env.EVERLEAF_CLOCK_OFFSET ?? 0) || 0,
 })
 if (problem !== undefined) process.stderr.write(`everleaf: ${problem}\n`)
 process.exitCode = status

@@ -1,4 +1,4 @@
-import { createWorld, type World } from '@everleaf/world'
+import { clockOffsetMs, createWorld, type World } from '@everleaf/world'
 import { Command, CommanderError } from 'commander'
 import { type DemoOptions, demo } from './commands/demo.ts'
 import { doctor, environment, hosts, status, trust } from './commands/info.ts'
@@ -28,7 +28,6 @@ export type Surroundings = {
   /** Where sync's bundle lies; built first when it is not there. */
   readonly syncFolder: () => Promise<string>
   readonly interrupted: Promise<void>
-  readonly clockOffsetMs: number
 }
 
 export const STATUS = { done: 0, notProven: 1, wrongUse: 2, machine: 3 } as const
@@ -36,10 +35,10 @@ export const STATUS = { done: 0, notProven: 1, wrongUse: 2, machine: 3 } as cons
 /** Reads the words, does the work, gives the exit status. */
 export async function run(argv: readonly string[], around: Surroundings): Promise<{ status: number; problem?: string }> {
   const result = { status: STATUS.done as number }
-  const program = commands(around, createWorld({ offsetMs: around.clockOffsetMs }), (status) => {
-    result.status = status
-  })
   try {
+    const program = commands(around, createWorld({ offsetMs: clockOffsetMs(around.env, WrongUse) }), (status) => {
+      result.status = status
+    })
     await program.parseAsync([...argv], { from: 'user' })
     return result
   } catch (error) {

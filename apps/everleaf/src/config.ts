@@ -1,6 +1,5 @@
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { clockOffsetMs, homeFolder } from '@everleaf/world'
 
 /** Everything that can be set, with its default, in one place. Durations are milliseconds. */
 export type Config = {
@@ -56,6 +55,7 @@ Starts the platform and stays until it is stopped (Ctrl-C).
   --region NAME     the region in names and CRNs                         (eu-de, EVERLEAF_REGION)
   --set NAME=VALUE  scale.stable_window=60s · events.window=0s · events.profile=durable|ibm|ibm-60s · engine.namespaces=auto|off
   EVERLEAF_HOME     where everything is kept                             (~/.local/share/everleaf)
+  EVERLEAF_CLOCK_OFFSET  milliseconds by which its clock is ahead of the machine's, to rehearse what comes   (0)
 `
 
 /** Reads flags and environment; flags win. Throws WrongUse. `help` is true when only the help was asked for. */
@@ -74,15 +74,10 @@ export function readConfig(argv: readonly string[], env: Readonly<Record<string,
     domain: text('domain', 'EVERLEAF_DOMAIN', 'everleaf.localhost').toLowerCase(),
     region: text('region', 'EVERLEAF_REGION', 'eu-de'),
     settings: readSettings([...(env.EVERLEAF_SET ?? '').split(/\s+/).filter((part) => part !== ''), ...(values.set ?? [])]),
-    clockOffsetMs: Number(env.EVERLEAF_CLOCK_OFFSET ?? 0) || 0,
+    clockOffsetMs: clockOffsetMs(env, WrongUse),
     withParent: values['with-parent'] ?? false,
   }
   return { config, help: values.help ?? false }
-}
-
-/** `EVERLEAF_HOME`, else `$XDG_DATA_HOME/everleaf`, else `~/.local/share/everleaf`. */
-export function homeFolder(env: Readonly<Record<string, string | undefined>>): string {
-  return resolve(env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'everleaf'))
 }
 
 function parse(argv: readonly string[]) {

@@ -26,6 +26,8 @@ export interface AuthorityOptions {
   /** The common name. */
   readonly name: string
   readonly now: Date
+  /** When the validity begins, less a minute; absent: now. Earlier where clients' clocks are known to be behind. */
+  readonly from?: Date
   readonly lifeMs: number
   readonly algorithm?: KeyAlgorithm
   /** Names below which alone it may issue, as a critical extension. An empty list of a kind allows none of that kind. */
@@ -42,6 +44,8 @@ export interface LeafOptions {
   /** DNS names and IP addresses; the first one is the common name too. */
   readonly names: readonly string[]
   readonly now: Date
+  /** As for an authority. */
+  readonly from?: Date
   readonly lifeMs: number
   readonly algorithm?: KeyAlgorithm
   /** What only tests ask for. */
@@ -80,7 +84,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   return { name: options.name, ...(await sign({ subject: options.name, keys, issuer: options.parent, ...life(options), extensions })) }
 }
 
-/** Issues a server certificate for `names`, for 1 minute ago until `lifeMs` from now, or signs it with its own key. */
+/** Issues a server certificate for `names`, from a minute before `from` (or now) until `lifeMs` from now, or signs it with its own key. */
 export async function issueLeaf(options: LeafOptions): Promise<Issued> {
   const odd = options.odd ?? {}
   const algorithm = options.algorithm ?? 'ecdsa'
@@ -140,9 +144,9 @@ async function sign({ subject, keys, issuer, notBefore, notAfter, extensions }: 
 }
 
 // Certificates count whole seconds: the end is cut down, so that nobody lives longer than was asked for.
-function life({ now, lifeMs }: { now: Date; lifeMs: number }, shiftMs = 0): { notBefore: Date; notAfter: Date } {
+function life({ now, from = now, lifeMs }: { now: Date; from?: Date; lifeMs: number }, shiftMs = 0): { notBefore: Date; notAfter: Date } {
   const seconds = (ms: number) => new Date(Math.floor(ms / 1000) * 1000)
-  return { notBefore: seconds(now.getTime() + shiftMs - BACKDATED_MS), notAfter: seconds(now.getTime() + shiftMs + lifeMs) }
+  return { notBefore: seconds(from.getTime() + shiftMs - BACKDATED_MS), notAfter: seconds(now.getTime() + shiftMs + lifeMs) }
 }
 
 function distinguishedName(commonName: string): x509.Name {

@@ -34,6 +34,7 @@ export function testWorld(options: { now?: Date; seed?: string; http?: Http; log
   const refuse: Http = { request: (request) => Promise.reject(new Error(`the test world has no outside: ${request.method} ${request.url}`)), close: () => {} }
   return {
     now: () => new Date(wallMs),
+    validFrom: () => new Date(wallMs),
     monotonicMs: () => monotonicMs,
     id: () => {
       const hex = bytes(16).toString('hex')

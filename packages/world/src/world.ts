@@ -10,6 +10,8 @@ export interface Timer {
 export interface World {
   /** Wall time, moved by the clock offset; for certificates, tokens and rows. */
   now(): Date
+  /** The earlier of `now()` and the machine's own clock, which other programs' TLS goes by: from then on a certificate is to be valid. */
+  validFrom(): Date
   /** Milliseconds that never go back; for durations and time-outs. */
   monotonicMs(): number
   /** A random UUID. */
@@ -31,6 +33,7 @@ export function createWorld(options: { http?: Http; log?: Log; offsetMs?: number
   const offsetMs = options.offsetMs ?? 0
   return {
     now: () => new Date(Date.now() + offsetMs),
+    validFrom: () => new Date(Date.now() + Math.min(0, offsetMs)),
     monotonicMs: () => performance.now(),
     id: () => randomUUID(),
     randomBytes: (size) => randomBytes(size),

@@ -96,9 +96,13 @@ export function baseFstab({ root, directory, nodeDirectory }: BaseInput): string
   ].join('')
 }
 
-/** The uid a component has as root, stable for its name: 200 000 and a number of 20 bits. */
+/** The first uid that components get, and how many there are: a billion, so that a thousand components meet once in 2,000 homes. */
+const FIRST_UID = 0x4000_0000
+const UID_MASK = 0x3fff_ffff
+
+/** The uid a component has as root, stable for its name. */
 export function componentUid(workload: string): number {
-  return 200_000 + (createHash('sha256').update(workload).digest().readUInt32BE() & 0xfffff)
+  return FIRST_UID + (createHash('sha256').update(workload).digest().readUInt32BE() & UID_MASK)
 }
 
 export type SandboxInput = {

@@ -84,7 +84,7 @@ type Stage = { readonly terminal: Terminal; readonly world: World; readonly bega
 async function tell(options: DemoOptions, { terminal, world, began }: Stage): Promise<{ proven: boolean; ports: Ports }> {
   const found = findPlatform(options.home)
   const session = openSession(found, world)
-  const authority = await openDemoAuthority(join(options.home, 'demo'), world.now)
+  const authority = await openDemoAuthority(join(options.home, 'demo'), world)
   await ensurePipeline({ session, terminal, archive: await archiveOf(options.syncFolder), addresses: await apiAddresses(found) })
   const site = await ensureSite(session, { authority, terminal, folder: options.siteFolder })
   await untilAsleep(session, terminal)

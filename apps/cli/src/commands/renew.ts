@@ -242,7 +242,7 @@ async function demoMaterial(session: Session, renewal: Renewal) {
   const metadata = await session.secretsManager.getSecretMetadata(renewal.source.id)
   if (metadata.name !== 'demo-site')
     throw new WrongUse(`Give the new certificate: everleaf renew rotate ${renewal.name} --certificate FILE --key FILE [--intermediate FILE]`)
-  const authority = await openDemoAuthority(join(session.found.root, 'demo'), session.world.now)
+  const authority = await openDemoAuthority(join(session.found.root, 'demo'), session.world)
   const issued = await authority.issue(
     renewal.probes.map(({ host }) => host),
     'ecdsa',

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createCodeEngine } from '@everleaf/code-engine'
 import { createEventNotifications } from '@everleaf/event-notifications'
 import { createServer, mountService } from '@everleaf/http'
@@ -8,14 +8,15 @@ import { createCoreSide, LINK_PATH, LINK_PROTOCOL } from '@everleaf/link'
 import { createResourceController } from '@everleaf/resource-controller'
 import { createSecretsManager } from '@everleaf/secrets-manager'
 import { openStore, openVault, SealBroken, type Store, type Vault } from '@everleaf/store'
+import { isDamaged } from '@everleaf/store/damage'
 import type { World } from '@everleaf/world'
 import type { Config } from '../config.ts'
 import { type Home, homeAt, WrongMachine } from '../home.ts'
+import { lockHome } from '../lock.ts'
 import type { PortsFile } from '../ports.ts'
 import { addresses } from './addresses.ts'
 import { firstStart } from './first-start.ts'
 import { itemsOf } from './items.ts'
-import { lockHome } from './lock.ts'
 import { migrations } from './migrations.ts'
 import { outgoing } from './outgoing.ts'
 import { openPlatformPki } from './platform-pki.ts'
@@ -52,11 +53,26 @@ export function readArguments(stdin: NodeJS.ReadableStream): Promise<{ options: 
   })
 }
 
-/** The services, their jobs and the database, behind one Unix socket. Ends when edge does. */
+/** The services, their jobs and the database, behind one Unix socket. Ends when edge does. Throws WrongMachine. */
 export async function startCore(options: CoreArguments, around: CoreSurroundings, world: World): Promise<void> {
+  try {
+    await start(options, around, world)
+  } catch (cause) {
+    if (!isDamaged(cause)) throw cause
+    const { database } = homeAt(options.config.home)
+    throw new WrongMachine(
+      `The database is damaged: ${database}\nPut a backup of it in its place, or set EVERLEAF_HOME to a new folder. Nothing was changed.`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+async function start(options: CoreArguments, around: CoreSurroundings, world: World): Promise<void> {
   const { config, ports } = options
   const home = homeAt(config.home)
-  const unlock = lockHome(home)
+  const unlock = lockHome(home, 'core')
   const { store, vault } = await openState(home, world)
   const pki = await openPlatformPki({ store, vault, world, domain: config.domain })
   const at = addresses(options)
@@ -115,6 +131,10 @@ export async function startCore(options: CoreArguments, around: CoreSurroundings
 }
 
 async function openState(home: Home, world: World): Promise<{ store: Store; vault: Vault }> {
+  if (existsSync(home.loginFile) && isEmpty(home.database))
+    throw new WrongMachine(
+      `The database of this EVERLEAF_HOME is gone: ${home.database}\nPut a backup of it in its place; to begin anew, delete ${home.root} or set EVERLEAF_HOME to a new folder.`,
+    )
   const store = await openStore({ file: home.database, world, migrations })
   try {
     return { store, vault: await openVault({ store, world, rootKey: readFileSync(`${home.keys}/root.key`) }) }
@@ -124,6 +144,11 @@ async function openState(home: Home, world: World): Promise<{ store: Store; vaul
       cause: error,
     })
   }
+}
+
+/** A database that was used has its first page in its file, whatever was killed when. */
+function isEmpty(file: string): boolean {
+  return (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0
 }
 
 type Parts = {

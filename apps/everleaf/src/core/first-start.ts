@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { Secret } from '@everleaf/world'
 import type { FastifyInstance } from 'fastify'
 import { type Home, writeDurably } from '../home.ts'
@@ -24,12 +24,12 @@ const NAMES = { secretsManager: 'everleaf-secrets-manager', eventNotifications: 
 
 /**
  * The first start makes one account with its keys, and one instance of each service through the public APIs, so that `everleaf env` is
- * whole at once. A start that was interrupted before `login.json` was written makes a new key and goes on.
+ * whole at once. A start that finds no `login.json`, or one that is not whole, makes a new key and goes on.
  */
 export async function firstStart({ server, iam, home, region, say }: Options): Promise<void> {
   const { account, ownerKey, cliKey } = await iam.bootstrap()
   if (ownerKey !== undefined) say(`The owner's API key, shown this once: ${ownerKey.reveal()}`)
-  if (existsSync(home.loginFile)) return
+  if (isWhole(home.loginFile)) return
   const key = cliKey ?? (await iam.newCliKey(account))
   const call = await loggedIn(server, key)
   const groups = await call<{ resources: { id: string; default: boolean }[] }>(
@@ -54,6 +54,17 @@ export async function firstStart({ server, iam, home, region, say }: Options): P
     project,
   }
   writeDurably(home.loginFile, `${JSON.stringify(login, null, 2)}\n`, 0o600)
+}
+
+/** Whether the file holds all that commands need. It is written whole or not at all; an editor or a full disk may have cut it. */
+function isWhole(loginFile: string): boolean {
+  try {
+    const found = JSON.parse(readFileSync(loginFile, 'utf8')) as Record<string, unknown> | null
+    return (['account', 'apikey', 'secretsManager', 'eventNotifications', 'project'] satisfies (keyof Login)[]).every((name) => found?.[name])
+  } catch {
+    // Not there, or not JSON: it is made anew.
+    return false
+  }
 }
 
 /** The public APIs as the command line's service ID sees them, without a socket in between. */

@@ -65,7 +65,7 @@ export async function openPlatformPki(options: { store: Store; vault: Vault; wor
   if (made === undefined) await save(CA_KEY, [], ca)
   const issue = async (names: readonly string[]): Promise<Pair> => {
     const { issueLeaf } = await import('@everleaf/pki/issue')
-    return await issueLeaf({ authority: { ...ca, name }, names, now: world.now(), lifeMs: LEAF_LIFE_MS, algorithm: 'ecdsa' })
+    return await issueLeaf({ authority: { ...ca, name }, names, now: world.now(), from: world.validFrom(), lifeMs: LEAF_LIFE_MS, algorithm: 'ecdsa' })
   }
   return {
     ca: ca.certificate,
@@ -88,7 +88,7 @@ export function isDue({ notBefore, notAfter }: { notBefore: Date; notAfter: Date
 async function makeAuthority(name: string, { world, domain }: { world: World; domain: string }): Promise<Pair> {
   const { createAuthority } = await import('@everleaf/pki/issue')
   const constraints = { dns: [domain, 'cloud.ibm.com', 'appdomain.cloud', 'localhost'], ip: ['127.0.0.0/8', '::1/128'] }
-  return await createAuthority({ name, now: world.now(), lifeMs: CA_LIFE_MS, algorithm: 'ecdsa', constraints })
+  return await createAuthority({ name, now: world.now(), from: world.validFrom(), lifeMs: CA_LIFE_MS, algorithm: 'ecdsa', constraints })
 }
 
 function place(key: string) {

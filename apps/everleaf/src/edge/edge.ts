@@ -8,6 +8,7 @@ import { createEdgeSide, type Difference, type EdgeSide, type Item } from '@ever
 import type { World } from '@everleaf/world'
 import type { Config } from '../config.ts'
 import { type Home, prepareHome, rootKey, WrongMachine, writeDurably } from '../home.ts'
+import { lockHome } from '../lock.ts'
 import type { PortsFile } from '../ports.ts'
 import { hostLines, ownAddress } from './addresses.ts'
 import { backendsOver } from './backends.ts'
@@ -54,6 +55,7 @@ type Addresses = { fixed: string | undefined }
 /** Starts the data plane and, behind it, core; resolves when the platform answers. Throws WrongMachine. */
 export async function startEdge(config: Config, around: Surroundings, world: World): Promise<void> {
   const home = prepareHome(config.home)
+  const unlock = lockHome(home, 'edge')
   const key = rootKey(home)
   let stop = () => around.exit(0)
   const control = await openControl({ socketPath: home.controlSocket, status: () => status(), stop: () => stop() })
@@ -93,7 +95,7 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
     requests: parts.gateway.requests,
     findings: parts.engine.findings(),
   })
-  stop = once(() => void stopAll({ parts, link, core, control, around }))
+  stop = once(() => void stopAll({ parts, link, core, control, around, unlock }))
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) around.onSignal(signal, stop)
   if (config.withParent) around.stdin.on('end', stop).on('error', stop).resume()
   await ready
@@ -260,12 +262,14 @@ async function stopAll({
   core,
   control,
   around,
+  unlock,
 }: {
   parts: Parts
   link: EdgeSide
   core: CoreProcess
   control: { close(): void }
   around: Surroundings
+  unlock: () => void
 }): Promise<void> {
   parts.world.after(STOP_GRACE_MS + 5_000, () => around.exit(1))
   rmSync(parts.home.portsFile, { force: true })
@@ -276,6 +280,7 @@ async function stopAll({
   await parts.engine.close()
   parts.state.flush()
   control.close()
+  unlock()
   around.exit(0)
 }
 
