@@ -15,7 +15,7 @@ const lease = { address: { host: '127.0.0.1', port: Number(backend) }, release: 
 const gateway = createGateway({
   world: createWorld(),
   table,
-  backends: { acquire: async () => lease, warm: () => {} },
+  backends: { take: () => lease, acquire: () => Promise.reject(new Error('never')), warm: () => {} },
   api: { socketPath: '/nowhere' },
   limits: { requestsPerConnection: 10_000_000 },
 })

@@ -40,7 +40,7 @@ table.replace([
 const gateway = createGateway({
   world: createWorld(),
   table,
-  backends: { acquire: async () => ({ address, release: () => {} }), warm: () => {} },
+  backends: { take: () => ({ address, release: () => {} }), acquire: () => Promise.reject(new Error('never')), warm: () => {} },
   api: { socketPath: '/nowhere' },
   // All clients of this benchmark are one address.
   limits: { connectionsPerAddress: 5_000 },

@@ -73,12 +73,20 @@ export class Group {
     this.#reconcile()
   }
 
+  /** A free place at this moment; nobody overtakes those who wait for one. */
+  take(): Lease | undefined {
+    const slot = this.#waiters.length === 0 ? this.#freeSlot() : undefined
+    if (slot === undefined) return undefined
+    this.#touch()
+    return this.#lease(slot)
+  }
+
   /** Gives an instance with a free place, parking the request until there is one. */
   acquire(signal: AbortSignal): Promise<Lease> {
     if (signal.aborted) return Promise.reject(signal.reason)
     this.#touch()
-    const slot = this.#waiters.length === 0 ? this.#freeSlot() : undefined
-    if (slot) return Promise.resolve(this.#lease(slot))
+    const free = this.take()
+    if (free) return Promise.resolve(free)
     return new Promise((resolve, reject) => {
       const limitMs = (this.#serving ?? this.#newest())?.spec.scale.requestTimeoutMs ?? 0
       const leave = (why: () => void) => {

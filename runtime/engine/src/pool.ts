@@ -28,6 +28,8 @@ export interface Pool {
   apply(workload: Workload): void
   /** Stops what the workload runs; its parked requests are refused. */
   remove(id: string): Promise<void>
+  /** An instance with a place that is free at this moment. */
+  take(workload: string): Lease | undefined
   /** An instance for one request; parks until there is one. Throws NoInstance, or the signal's reason. */
   acquire(workload: string, signal: AbortSignal): Promise<Lease>
   /** A request for the workload is about to come (its SNI was seen): starts an instance if there is none. */
@@ -69,6 +71,7 @@ export function createPool(options: PoolOptions): Pool {
       groups.delete(id)
       if (group) await leave(group)
     },
+    take: (id) => (closed ? undefined : groups.get(id)?.take()),
     acquire(id, signal) {
       const group = groups.get(id)
       if (closed) return Promise.reject(new NoInstance('closed', 'the platform stops'))

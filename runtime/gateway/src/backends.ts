@@ -9,6 +9,8 @@ export type Lease = {
 
 /** Who runs the workloads: the engine, as the gateway sees it. */
 export interface Backends {
+  /** A place that is free at this moment; undefined when the request has to wait for one. */
+  take(workload: string): Lease | undefined
   /** Waits for a place; a sleeping workload is started. Rejects with BackendError, or with the signal's reason. */
   acquire(workload: string, signal: AbortSignal): Promise<Lease>
   /** A client has named this workload in its handshake: its request will follow. Never throws, never waits. */

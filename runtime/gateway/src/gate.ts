@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { withoutNamed } from './answer-reader.ts'
 import type { Answer } from './answers.ts'
 import type { Limits } from './limits.ts'
 import { type HostName, readHost } from './names.ts'
@@ -101,15 +102,6 @@ function isOurs(lower: string): boolean {
   if (name.startsWith('x-') ? name.startsWith('x-forwarded') || name.startsWith('x-everleaf') : name.startsWith('everleaf') || name.startsWith('proxy'))
     return true
   return SET_BY_US.has(name) || HOP_BY_HOP.has(name)
-}
-
-function withoutNamed(headers: readonly string[], named: readonly string[]): string[] {
-  const kept: string[] = []
-  for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index] ?? ''
-    if (!named.includes(name.toLowerCase())) kept.push(name, headers[index + 1] ?? '')
-  }
-  return kept
 }
 
 function originForm(url: string, host: string, scheme: 'http' | 'https'): string | undefined {

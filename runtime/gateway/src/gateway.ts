@@ -4,16 +4,17 @@ import type { CertificateItem } from '@everleaf/link'
 import type { World } from '@everleaf/world'
 import { type Answer, sendAnswer } from './answers.ts'
 import type { Backends } from './backends.ts'
-import { type Connection, Connections, lingers } from './connections.ts'
+import { type Connection, Connections, type Exchanged, linger } from './connections.ts'
 import { contextOptions, isSamePair } from './contexts.ts'
 import { judge, type Passed } from './gate.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
-import { type Address, createPlainServer, createTlsServer, type ListenError, type ListenerName, noteRunning, open, type ServerDeps } from './listeners.ts'
-import { type Passage, toCore, toWorkload } from './proxy.ts'
+import { type Address, createPlainServer, createTlsServer, type ListenError, type ListenerName, open, type ServerDeps } from './listeners.ts'
+import { Deadlines, type Patience } from './patience.ts'
+import { type Passage, type ProxyDeps, toCore, toWorkload } from './proxy.ts'
 import { frontAnswer, type Route, routePlain, routeSecure } from './router.ts'
 import { getFrom } from './shards.ts'
 import { type Door, findHost, type Routes, type Table } from './table.ts'
-import { createUpstreams } from './upstreams.ts'
+import { createUpstreams, type Upstreams } from './upstreams.ts'
 
 export type GatewayDeps = {
   readonly world: World
@@ -59,7 +60,9 @@ class RunningGateway implements Gateway {
   readonly #deps: GatewayDeps
   readonly #limits: Limits
   readonly #connections: Connections
-  readonly #upstreams: ReturnType<typeof createUpstreams>
+  readonly #upstreams: Upstreams
+  readonly #deadlines: Deadlines
+  readonly #proxy: ProxyDeps
   readonly #servers: (Server | SecureServer)[] = []
   readonly #secure = new Set<SecureServer>()
   readonly #unsubscribe: () => void
@@ -72,8 +75,10 @@ class RunningGateway implements Gateway {
   constructor(deps: GatewayDeps, limits: Limits) {
     this.#deps = deps
     this.#limits = limits
-    this.#connections = new Connections(limits)
-    this.#upstreams = createUpstreams({ coreSocket: deps.api.socketPath, limits })
+    this.#connections = new Connections(limits, deps.world)
+    this.#upstreams = createUpstreams({ world: deps.world, coreSocket: deps.api.socketPath, limits })
+    this.#deadlines = new Deadlines(deps.world)
+    this.#proxy = { world: deps.world, backends: deps.backends, upstreams: this.#upstreams, limits }
     this.#unsubscribe = deps.table.subscribe((routes) => this.#showPlatform(routes))
   }
 
@@ -124,7 +129,7 @@ class RunningGateway implements Gateway {
     }
     this.#connections.destroyAll()
     await Promise.all(closed)
-    await this.#upstreams.close()
+    this.#upstreams.close()
   }
 
   async #open(listener: ListenerName, wanted: Address): Promise<Address> {
@@ -179,29 +184,37 @@ class RunningGateway implements Gateway {
     const number = ++connection.requests
     // The answer before ends the connection; destroying it here could take that answer with it.
     if (connection.isCondemned || number > this.#limits.requestsPerConnection) return
-    if (connection.waiting >= this.#limits.pipelined) return void request.socket.destroy()
+    if (connection.ahead.length >= this.#limits.pipelined - 1) return void request.socket.destroy()
     this.#requests++
-    connection.waiting++
-    response.once('close', () => {
-      connection.waiting--
-      this.#requests--
-      if (this.#isStopping && this.#requests === 0) this.#onIdle?.()
-    })
+    const taken: Taken = {
+      ...{ request, response, listener, connection },
+      isLast: () => this.#isStopping || number === this.#limits.requestsPerConnection,
+      patience: undefined,
+      begin: () => void this.#answer(taken),
+    }
+    response.once('close', () => this.#close(taken))
     response.on('error', () => {
       // The client went away while it was being answered; `close` follows.
     })
-    const isLast = () => this.#isStopping || number === this.#limits.requestsPerConnection
-    const work = () => this.#answer({ request, response, listener, connection, isLast })
-    connection.tail = connection.waiting === 1 ? work() : connection.tail.then(work)
+    if (connection.current !== undefined) return void connection.ahead.push(taken)
+    connection.current = taken
+    taken.begin()
+  }
+
+  /** The request has been answered, or its connection is gone: the next one's turn. */
+  #close({ request, patience, connection }: Taken): void {
+    this.#requests--
+    if (patience !== undefined) this.#deadlines.end(patience)
+    linger(request, this.#deps.world)
+    this.#connections.answered(connection)
+    if (this.#isStopping && this.#requests === 0) this.#onIdle?.()
   }
 
   async #answer(taken: Taken): Promise<void> {
-    const { request, response, connection } = taken
+    const { response, connection } = taken
     const { world } = this.#deps
     try {
       if (connection.isCondemned || response.destroyed) return void response.destroy()
-      noteRunning(request, response)
-      lingers(request, response, world)
       await this.#pass(taken)
     } catch (cause) {
       world.log.error({ error: String(cause) }, 'the gateway failed on a request')
@@ -209,19 +222,19 @@ class RunningGateway implements Gateway {
     }
   }
 
-  async #pass(taken: Taken): Promise<void> {
+  #pass(taken: Taken): Promise<void> | void {
     const { request, response, listener, connection, isLast } = taken
-    const { world, table, backends } = this.#deps
     const scheme = listener === 'public' || listener === 'private' ? 'https' : 'http'
-    const routes = table.current()
+    const routes = this.#deps.table.current()
     const verdict = judge(request, this.#limits, scheme)
     if ('refused' in verdict) return this.#refuse(taken, verdict.refused)
     const route = this.#route(verdict.passed, taken, routes)
     if ('answer' in route) return this.#refuse(taken, route.answer)
-    const passage: Passage = { request, response, passed: verdict.passed, peer: connection.address, scheme, isLast }
-    const deps = { world, backends, upstreams: this.#upstreams, limits: this.#limits }
-    if ('workload' in route) await toWorkload(passage, route.workload, routes, deps)
-    else await toCore(passage, route.coreTarget, deps)
+    const limitMs = ('workload' in route ? requestTimeoutMs(routes, route.workload) : undefined) ?? this.#limits.requestTimeoutMs
+    const patience = this.#deadlines.begin(limitMs)
+    taken.patience = patience
+    const passage: Passage = { request, response, passed: verdict.passed, peer: connection.address, scheme, isLast, patience }
+    return 'workload' in route ? toWorkload(passage, route.workload, this.#proxy) : toCore(passage, route.coreTarget, this.#proxy)
   }
 
   #refuse({ response, connection, isLast }: Taken, answer: Answer): void {
@@ -238,10 +251,14 @@ class RunningGateway implements Gateway {
   }
 }
 
-type Taken = {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+function requestTimeoutMs(routes: Routes, workload: string): number | undefined {
+  return getFrom(routes.workloads, workload)?.revisions[0]?.scale.requestTimeoutMs
+}
+
+type Taken = Exchanged & {
   readonly listener: ListenerName
   readonly connection: Connection
   readonly isLast: () => boolean
+  /** Set while an upstream is to answer. */
+  patience: Patience | undefined
 }

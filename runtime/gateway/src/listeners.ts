@@ -93,47 +93,27 @@ function httpOptions(limits: Limits): ServerOptions {
     headersTimeout: limits.headersTimeoutMs,
     // Uploads may last; what stands still is ended by `bodyIdleMs`.
     requestTimeout: 0,
-    keepAliveTimeout: limits.keepAliveMs,
+    // Connections themselves look after the idle: node's timers are set anew for each read and write, a third of a proxied request.
+    keepAliveTimeout: 0,
     connectionsCheckingInterval: Math.max(50, Math.min(1_000, limits.headersTimeoutMs / 4)),
   }
 }
 
-function guard<S extends Server | SecureServer>(server: S, { limits, connections, onRequest }: ServerDeps): S {
+function guard<S extends Server | SecureServer>(server: S, { connections, onRequest }: ServerDeps): S {
   // Node would drop headers beyond its count in silence; the gate counts them and refuses.
   server.maxHeadersCount = 0
-  server.timeout = limits.bodyIdleMs
   server.on('connection', (socket: Socket) => connections.admit(socket))
   server.on('request', onRequest)
   server.on('checkContinue', onRequest)
   server.on('checkExpectation', onRequest)
   server.on('connect', (_request: IncomingMessage, socket: Socket) => socket.end(rawAnswer(405)))
-  server.on('timeout', endStalled)
   server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
     const connection = connections.know(socket, undefined)
     // While an earlier request is being answered an error answer would be taken for its answer.
-    const isQuiet = socket.writable && connection.waiting === 0 && !connection.isCondemned
+    const isQuiet = socket.writable && connection.current === undefined && !connection.isCondemned
     connection.isCondemned = true
     if (isQuiet) socket.end(rawAnswer(error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400))
     socket.destroySoon()
   })
   return server
-}
-
-/** Requests that are being answered, by connection: what `endStalled` judges by. */
-const running = new WeakMap<Socket, { readonly request: IncomingMessage; readonly response: ServerResponse }>()
-
-export function noteRunning(request: IncomingMessage, response: ServerResponse): void {
-  const { socket } = request
-  running.set(socket, { request, response })
-  response.once('close', () => running.get(socket)?.response === response && running.delete(socket))
-}
-
-/**
- * Nothing has moved on the connection for `bodyIdleMs`. Waiting for an app is no fault of the client's; a body that does not
- * come although it is wanted, and an answer that is not taken, are.
- */
-function endStalled(socket: Socket): void {
-  const exchange = running.get(socket)
-  const isWaitingForApp = exchange !== undefined && (exchange.request.complete || exchange.request.isPaused()) && !exchange.response.writableNeedDrain
-  if (!isWaitingForApp) socket.destroy()
 }

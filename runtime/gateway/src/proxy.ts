@@ -5,9 +5,8 @@ import { BackendError, type Backends, type Lease } from './backends.ts'
 import { type Ending, exchange } from './exchange.ts'
 import type { Passed } from './gate.ts'
 import type { Limits } from './limits.ts'
-import { getFrom } from './shards.ts'
-import type { Routes } from './table.ts'
-import type { Upstreams } from './upstreams.ts'
+import type { Patience } from './patience.ts'
+import type { Upstream, Upstreams } from './upstreams.ts'
 
 /** A request on its way through: judged, routed, not yet answered. */
 export type Passage = {
@@ -17,35 +16,32 @@ export type Passage = {
   readonly peer: string
   readonly scheme: 'http' | 'https'
   readonly isLast: () => boolean
+  readonly patience: Patience
 }
 
 export type ProxyDeps = { readonly world: World; readonly backends: Backends; readonly upstreams: Upstreams; readonly limits: Limits }
 
 /** Hands a request to a workload and its answer back. A connection that breaks before an answer begins is tried once more elsewhere. */
-export async function toWorkload(passage: Passage, workload: string, routes: Routes, deps: ProxyDeps): Promise<void> {
-  const own = getFrom(routes.workloads, workload)?.revisions[0]?.scale.requestTimeoutMs
-  using patience = createPatience(passage, own ?? deps.limits.requestTimeoutMs, deps.world)
+export async function toWorkload(passage: Passage, workload: string, { world, backends, upstreams }: ProxyDeps): Promise<void> {
   for (let tries = 1; ; tries++) {
-    const lease = await acquire(passage, workload, patience, deps)
+    const lease = backends.take(workload) ?? (await acquire(passage, workload, { backends, world }))
     if (lease === undefined) return
-    if (lease.requestTimeoutMs !== undefined) patience.setLimit(lease.requestTimeoutMs)
-    const ending = await send(passage, { dispatcher: deps.upstreams.instance(lease.address), target: passage.passed.target, patience, deps })
+    if (lease.requestTimeoutMs !== undefined) passage.patience.setLimit(lease.requestTimeoutMs)
+    const ending = await send(passage, { upstream: upstreams.instance(lease.address), target: passage.passed.target, world })
     lease.release(ending.kind === 'unsent' || ending.kind === 'unanswered' ? 'unreachable' : 'done')
     if (tries === 1 && mayTryAgain(ending, passage.passed)) continue
-    return conclude(ending, passage, patience, { world: deps.world, who: 'The app' })
+    return conclude(ending, passage, { world, who: 'The app' })
   }
 }
 
 /** Hands a request to core; while core restarts, one that has not been sent waits a moment. */
-export async function toCore(passage: Passage, target: string, deps: ProxyDeps): Promise<void> {
-  const { world, limits, upstreams } = deps
-  using patience = createPatience(passage, limits.requestTimeoutMs, world)
+export async function toCore(passage: Passage, target: string, { world, limits, upstreams }: ProxyDeps): Promise<void> {
   const until = world.monotonicMs() + limits.coreWaitMs
   // The part of the path that the caller's host stands for: core leaves it out of the addresses in its answers.
   const hidden = target.slice(0, target.length - passage.passed.target.length)
   for (;;) {
-    const ending = await send(passage, { dispatcher: upstreams.core, target, hidden, patience, deps })
-    if (!mayTryAgain(ending, passage.passed)) return conclude(ending, passage, patience, { world, who: 'The API' })
+    const ending = await send(passage, { upstream: upstreams.core, target, hidden, world })
+    if (!mayTryAgain(ending, passage.passed)) return conclude(ending, passage, { world, who: 'The API' })
     if (world.monotonicMs() >= until) return sendAnswer(passage.response, CORE_AWAY, world)
     await world.sleep(50)
   }
@@ -53,52 +49,22 @@ export async function toCore(passage: Passage, target: string, deps: ProxyDeps):
 
 const CORE_AWAY: Answer = { status: 503, code: 'service_unavailable', message: 'The API is restarting. Try again in a moment.', headers: ['Retry-After', '2'] }
 
-/** The time a request has, and the client's presence: aborts when either ends. */
-interface Patience extends Disposable {
-  readonly signal: AbortSignal
-  readonly isLate: boolean
-  setLimit(timeoutMs: number): void
-}
-
-function createPatience({ response }: Passage, timeoutMs: number, world: World): Patience {
-  const controller = new AbortController()
-  const startedMs = world.monotonicMs()
-  let isLate = false
-  const expire = () => {
-    isLate = true
-    controller.abort()
-  }
-  const leave = () => controller.abort()
-  let timer = world.after(timeoutMs, expire)
-  response.once('close', leave)
-  return {
-    signal: controller.signal,
-    get isLate() {
-      return isLate
-    },
-    setLimit(limitMs) {
-      timer.cancel()
-      timer = world.after(Math.max(0, limitMs - (world.monotonicMs() - startedMs)), expire)
-    },
-    [Symbol.dispose]() {
-      timer.cancel()
-      response.removeListener('close', leave)
-    },
-  }
-}
-
-async function acquire(passage: Passage, workload: string, patience: Patience, { backends, world }: ProxyDeps): Promise<Lease | undefined> {
+async function acquire(
+  { patience, response }: Passage,
+  workload: string,
+  { backends, world }: Pick<ProxyDeps, 'backends' | 'world'>,
+): Promise<Lease | undefined> {
   try {
     const lease = await backends.acquire(workload, patience.signal)
-    if (!patience.signal.aborted) return lease
+    if (!patience.isOver) return lease
     lease.release('done')
   } catch (cause) {
-    if (!patience.signal.aborted) {
-      sendAnswer(passage.response, answerFor(cause, workload, world), world)
+    if (!patience.isOver) {
+      sendAnswer(response, answerFor(cause, workload, world), world)
       return undefined
     }
   }
-  if (patience.isLate) sendAnswer(passage.response, unavailable('The app did not become ready in time.', 5), world)
+  if (patience.isLate) sendAnswer(response, unavailable('The app did not become ready in time.', 5), world)
   return undefined
 }
 
@@ -117,22 +83,20 @@ function unavailable(message: string, retryAfterSeconds: number): Answer {
 }
 
 type Way = {
-  readonly dispatcher: Parameters<typeof exchange>[0]['dispatcher']
+  readonly upstream: Upstream
   readonly target: string
   readonly hidden?: string
-  readonly patience: Patience
-  readonly deps: ProxyDeps
+  readonly world: World
 }
 
-function send(passage: Passage, { dispatcher, target, hidden = '', patience, deps }: Way): Promise<Ending> {
-  const { passed, request, response, isLast } = passage
-  const requestId = deps.world.id()
-  const headers = [
-    ...passed.headers,
-    ...['X-Forwarded-For', passage.peer, 'X-Forwarded-Proto', passage.scheme, 'X-Forwarded-Host', passed.hostHeader, 'X-Request-Id', requestId],
-    ...(hidden === '' ? [] : ['X-Forwarded-Prefix', hidden]),
-  ]
-  return exchange({ dispatcher, passed, target, headers, request, response, signal: patience.signal, requestId, headerCount: deps.limits.headerCount, isLast })
+function send(passage: Passage, { upstream, target, hidden = '', world }: Way): Promise<Ending> {
+  const { passed, peer, scheme, request, response, isLast, patience } = passage
+  const requestId = world.id()
+  let lines = `X-Forwarded-For: ${peer}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${passed.hostHeader}\r\nX-Request-Id: ${requestId}\r\n`
+  if (hidden !== '') lines += `X-Forwarded-Prefix: ${hidden}\r\n`
+  const { headers } = passed
+  for (let index = 0; index < headers.length; index += 2) lines += `${headers[index]}: ${headers[index + 1]}\r\n`
+  return exchange({ upstream, passed, target, lines, request, response, patience, requestId, isLast })
 }
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
@@ -147,12 +111,12 @@ function mayTryAgain(ending: Ending, passed: Passed): boolean {
   return ending.kind === 'unsent' || (ending.kind === 'unanswered' && SAFE.has(passed.method) && passed.body === undefined)
 }
 
-function conclude(ending: Ending, passage: Passage, patience: Patience, { world, who }: { readonly world: World; readonly who: string }): void {
+function conclude(ending: Ending, passage: Passage, { world, who }: { readonly world: World; readonly who: string }): void {
   if (ending.kind === 'done' || ending.kind === 'cut') return
   if (ending.kind !== 'aborted') {
     world.log.warn({ host: passage.passed.host.name, ending: ending.kind, error: ending.cause.message }, 'no answer from upstream')
     const message = ending.kind === 'broken' ? `${who} sent an answer that is not valid HTTP.` : `${who} closed the connection without an answer.`
     return sendAnswer(passage.response, { status: 502, code: 'bad_gateway', message, close: ending.kind === 'broken' }, world)
   }
-  if (patience.isLate) sendAnswer(passage.response, { status: 504, code: 'gateway_timeout', message: `${who} did not answer in time.` }, world)
+  if (passage.patience.isLate) sendAnswer(passage.response, { status: 504, code: 'gateway_timeout', message: `${who} did not answer in time.` }, world)
 }

@@ -1,54 +1,233 @@
-import { type Dispatcher, Pool } from 'undici'
+import { connect, type NetConnectOpts, type Socket } from 'node:net'
+import type { Timer, World } from '@everleaf/world'
+import { AnswerReader, type AnswerSink, Garbled } from './answer-reader.ts'
 import type { Limits } from './limits.ts'
 
-/** Keep-alive connections to instances, by address, and to core. */
-export interface Upstreams {
-  instance(address: { readonly host: string; readonly port: number }): Dispatcher
-  readonly core: Dispatcher
-  close(): Promise<void>
+/**
+ * Why an upstream gave no whole answer. `unsent`: no byte of the request was written. `unanswered`: written, and no answer began.
+ * `broken`: the answer was not HTTP as it should be. `cut`: it began, and ended too early.
+ */
+export type Failure = { readonly kind: 'unsent' | 'unanswered' | 'broken' | 'cut'; readonly cause: Error }
+
+/** A request that wants a connection. Exactly one of `onEnd` and `onFailure` comes, unless the request leaves the connection first. */
+export interface Visit extends AnswerSink {
+  readonly method: string
+  /** The connection is there: now the request is written. */
+  onConnection(connection: UpstreamConnection): void
+  onFailure(failure: Failure): void
 }
 
-const MAX_POOLS = 512
+/** Keep-alive connections to one address: one request at a time on each. */
+export interface Upstream {
+  /** Takes a connection for the visit, at once where one is idle. Returns how to leave before the end. */
+  visit(visit: Visit): UpstreamConnection
+}
 
-export function createUpstreams(options: { readonly coreSocket: string; readonly limits: Limits }): Upstreams {
-  const { limits } = options
-  const pools = new Map<string, Pool>()
-  const common = {
-    pipelining: 1,
-    maxHeaderSize: limits.headerBytes,
-    connectTimeout: limits.connectTimeoutMs,
-    // Below the 5 s after which node's own server closes an idle connection, so that few requests meet a closing one.
-    keepAliveTimeout: 4_000,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    allowH2: false,
+export interface Upstreams {
+  instance(address: { readonly host: string; readonly port: number }): Upstream
+  readonly core: Upstream
+  close(): void
+}
+
+/** Below the 5 s after which node's own server closes an idle connection, so that few requests meet a closing one. */
+const IDLE_MS = 4_000
+const LOOK_EVERY_MS = 1_000
+
+type Deps = { readonly world: World; readonly limits: Limits; readonly onIdle: () => void }
+
+export function createUpstreams(options: { readonly world: World; readonly coreSocket: string; readonly limits: Limits }): Upstreams {
+  const { world, limits } = options
+  const places = new Map<string, Place>()
+  let timer: Timer | undefined
+  const look = () => {
+    timer = undefined
+    const before = world.monotonicMs() - IDLE_MS
+    for (const [key, place] of places) {
+      place.dropIdle(before)
+      // Instances come and go on ever new ports.
+      if (place.isEmpty) places.delete(key)
+    }
+    core.dropIdle(before)
+    if (places.size > 0 || !core.isEmpty) watch()
   }
-  const core = new Pool('http://core', { ...common, connect: { socketPath: options.coreSocket, timeout: limits.connectTimeoutMs }, connections: 256 })
+  const watch = () => {
+    timer ??= world.after(LOOK_EVERY_MS, look)
+  }
+  const deps: Deps = { world, limits, onIdle: watch }
+  const core = new Place({ path: options.coreSocket }, deps)
   return {
     core,
     instance({ host, port }) {
-      const key = `${host}:${port}`
-      const known = pools.get(key)
+      const key = `${host} ${port}`
+      const known = places.get(key)
       if (known !== undefined) return known
-      if (pools.size >= MAX_POOLS) dropIdle(pools)
-      const pool = new Pool(`http://${host.includes(':') ? `[${host}]` : host}:${port}`, common)
-      pools.set(key, pool)
-      return pool
+      const place = new Place({ host, port }, deps)
+      places.set(key, place)
+      return place
     },
-    async close() {
-      await Promise.all([core.destroy(), ...[...pools.values()].map((pool) => pool.destroy())])
-      pools.clear()
+    close() {
+      timer?.cancel()
+      for (const place of [core, ...places.values()]) place.close()
+      places.clear()
     },
   }
 }
 
-/** Instances come and go on ever new ports: the oldest half of the pools without a request goes. */
-function dropIdle(pools: Map<string, Pool>): void {
-  for (const [key, pool] of [...pools].slice(0, MAX_POOLS / 2)) {
-    if (pool.stats.size > 0) continue
-    pools.delete(key)
-    pool.destroy().catch(() => {
-      // An idle pool has nothing to lose.
+class Place implements Upstream {
+  readonly #at: NetConnectOpts
+  readonly #deps: Deps
+  readonly #open = new Set<UpstreamConnection>()
+  #idle: UpstreamConnection[] = []
+
+  constructor(at: NetConnectOpts, deps: Deps) {
+    this.#at = at
+    this.#deps = deps
+  }
+
+  get isEmpty(): boolean {
+    return this.#open.size === 0
+  }
+
+  visit(visit: Visit): UpstreamConnection {
+    const connection = this.#idle.pop() ?? this.#connect()
+    connection.take(visit)
+    return connection
+  }
+
+  dropIdle(before: number): void {
+    this.#idle = this.#idle.filter((connection) => {
+      if (connection.idleSince >= before) return true
+      connection.destroy()
+      return false
     })
+  }
+
+  close(): void {
+    for (const connection of this.#open) connection.destroy()
+  }
+
+  #connect(): UpstreamConnection {
+    const { world, limits, onIdle } = this.#deps
+    const connection: UpstreamConnection = new UpstreamConnection(this.#at, {
+      world,
+      limits,
+      onIdle: () => {
+        this.#idle.push(connection)
+        onIdle()
+      },
+      onClose: () => {
+        this.#open.delete(connection)
+        const index = this.#idle.indexOf(connection)
+        if (index !== -1) this.#idle.splice(index, 1)
+      },
+    })
+    this.#open.add(connection)
+    return connection
+  }
+}
+
+type Hooks = { readonly world: World; readonly limits: Limits; readonly onIdle: () => void; readonly onClose: () => void }
+
+/** One connection to an instance or to core. */
+export class UpstreamConnection {
+  readonly #hooks: Hooks
+  readonly #socket: Socket
+  readonly #reader: AnswerReader
+  #visit: Visit | undefined
+  #connecting: Timer | undefined
+  #isConnected = false
+  #isRequestWhole = false
+  #problem: Error | undefined
+  #onDrain: (() => void) | undefined
+  /** Monotonic ms since when it waits for a request. */
+  idleSince = 0
+
+  constructor(at: NetConnectOpts, hooks: Hooks) {
+    this.#hooks = hooks
+    this.#reader = new AnswerReader(hooks.limits)
+    this.#socket = connect({ ...at, noDelay: true })
+    this.#connecting = hooks.world.after(hooks.limits.connectTimeoutMs, () => this.#fail(new Error('no connection in time')))
+    this.#socket.on('connect', () => this.#begin())
+    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    this.#socket.on('end', () => this.#leave())
+    this.#socket.on('drain', () => this.#onDrain?.())
+    this.#socket.on('error', (error) => {
+      this.#problem ??= error
+    })
+    this.#socket.on('close', () => this.#leave())
+  }
+
+  take(visit: Visit): void {
+    this.#visit = visit
+    this.#isRequestWhole = false
+    if (this.#isConnected) this.#begin()
+  }
+
+  /** False: hold the next one back until `onDrain`. */
+  write(data: string | Buffer, onDrain?: () => void): boolean {
+    this.#onDrain = onDrain
+    return typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data)
+  }
+
+  /** The request has been written whole; without it the connection does not outlive its answer. */
+  requestIsWhole(): void {
+    this.#isRequestWhole = true
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /** Ends it; the visit hears nothing more. */
+  destroy(): void {
+    this.#visit = undefined
+    this.#reader.stop()
+    this.#socket.destroy()
+  }
+
+  #begin(): void {
+    this.#connecting?.cancel()
+    this.#isConnected = true
+    const visit = this.#visit
+    if (visit === undefined) return
+    this.#reader.start(visit.method, visit)
+    visit.onConnection(this)
+  }
+
+  #read(chunk: Buffer): void {
+    try {
+      this.#reader.push(chunk)
+    } catch (error) {
+      return this.#fail(error instanceof Error ? error : new Error(String(error)))
+    }
+    if (!this.#reader.isIdle) return
+    // The answer is whole, and all that came with it has been looked at: nothing that nobody asked for waits here for the next request.
+    this.#visit = undefined
+    this.#onDrain = undefined
+    if (!this.#reader.isReusable || !this.#isRequestWhole) return void this.#socket.destroy()
+    this.idleSince = this.#hooks.world.monotonicMs()
+    this.#hooks.onIdle()
+  }
+
+  #fail(cause: Error): void {
+    this.#problem ??= cause
+    this.#socket.destroy()
+    this.#leave()
+  }
+
+  /** The connection is gone: whoever is on it must know, once. */
+  #leave(): void {
+    this.#connecting?.cancel()
+    this.#hooks.onClose()
+    const visit = this.#visit
+    this.#visit = undefined
+    if (visit === undefined || this.#reader.close()) return
+    this.#reader.stop()
+    const cause = this.#problem ?? new Error('the connection was closed')
+    visit.onFailure({ kind: !this.#isConnected ? 'unsent' : cause instanceof Garbled ? 'broken' : this.#reader.hasAnswer ? 'cut' : 'unanswered', cause })
   }
 }

@@ -43,6 +43,18 @@ test('a client that sends too many requests ahead is put out', async () => {
   assert.ok(rig.acquired.length <= 1)
 })
 
+test('what a client sent ahead before it went away is not given to the app, and is forgotten', async () => {
+  const taken = Promise.withResolvers<void>()
+  await using rig = await startRig({ app: () => taken.resolve() })
+  const socket = await tlsTo(rig.at.public?.port ?? 0, SHOP)
+  socket.write(GET.repeat(3))
+  await taken.promise
+  socket.destroy()
+  while (rig.gateway.connections > 0) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual([rig.acquired.length, rig.gateway.requests], [1, 0])
+  assert.equal((await ask(rig.at.public?.port ?? 0, 'iam.everleaf.localhost')).status, 200)
+})
+
 test('a client that connects and says nothing is put out', async () => {
   await using rig = await startRig({ limits: { handshakeTimeoutMs: 100, headersTimeoutMs: 100 } })
   const mute = await tcpTo(rig.at.public?.port ?? 0)
@@ -106,7 +118,7 @@ test('listen() names the port and the listener that are taken, and leaves nothin
   await using rig = await startRig()
   const taken = rig.at.front?.port ?? 0
   const world = createWorld()
-  const backends = { warm: () => {}, acquire: () => Promise.reject(new Error('none')) }
+  const backends = { warm: () => {}, take: () => undefined, acquire: () => Promise.reject(new Error('none')) }
   const gateway = createGateway({ world, table: createTable(), backends, api: { socketPath: rig.coreSocket } })
   const free = { host: LOOPBACK, port: 0 }
   await assert.rejects(

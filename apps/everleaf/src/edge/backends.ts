@@ -12,6 +12,7 @@ export function backendsOver(pool: Pool): Backends {
         throw new BackendError('unavailable', error.message, { retryAfterSeconds: 5, cause: error })
       }
     },
+    take: (workload) => pool.take(workload),
     warm: (workload) => pool.warm(workload),
   }
 }
