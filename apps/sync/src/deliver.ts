@@ -2,7 +2,7 @@ import { ApiFailure } from '@everleaf/clients'
 import { parseEvent } from './event.ts'
 import type { Flight, Flights } from './flights.ts'
 import { answerBody, answerStatus, type Outcome } from './outcome.ts'
-import { type RenewalDeps, renew } from './renewal.ts'
+import { type Ahead, type RenewalDeps, readAhead, renew } from './renewal.ts'
 import { BadRenewals, type RenewalList } from './renewal-list.ts'
 import { forSecret, isSourceOf, needsFacts, type Renewal, type SecretFacts } from './renewals.ts'
 
@@ -33,6 +33,7 @@ export async function deliver(deps: DeliveryDeps, body: Uint8Array): Promise<Ans
 }
 
 async function handle(deps: DeliveryDeps, event: { secretIds: readonly string[]; key: string; dueAt: number }): Promise<Outcome[]> {
+  const ahead = guess(deps, event.secretIds)
   const matched = await matchAll(deps, event.secretIds).catch((cause: unknown) => {
     if (!(cause instanceof ApiFailure) && !(cause instanceof BadRenewals)) throw cause
     return event.secretIds.map((secretId): Outcome => ({ secretId, result: 'try-again', reasons: [cause.message] }))
@@ -41,7 +42,9 @@ async function handle(deps: DeliveryDeps, event: { secretIds: readonly string[];
     matched.map((item) => {
       if ('result' in item) return item
       const { secretId, renewal } = item
-      const flight = deps.flights.join(renewal.name, event.key, (onReplaced) => renew(deps, renewal, { secretId, onReplaced }))
+      // A run that has to wait for its turn reads when it has it.
+      const read = ahead === undefined || deps.flights.isBusy(renewal.name) ? {} : { ahead }
+      const flight = deps.flights.join(renewal.name, event.key, (onReplaced) => renew(deps, renewal, { secretId, onReplaced, ...read }))
       return answerInTime(deps, flight, { secretId, renewal: renewal.name, dueAt: event.dueAt })
     }),
   )
@@ -52,6 +55,14 @@ async function matchAll(deps: DeliveryDeps, secretIds: readonly string[]): Promi
   const renewals = await deps.list.load()
   const found = await Promise.all(secretIds.map((id) => matchOne(deps, renewals, id)))
   return found.flat()
+}
+
+/** Reads for the only renewal that the list named when it was last read, while the list is read again: a round trip less. */
+function guess(deps: DeliveryDeps, secretIds: readonly string[]): Ahead | undefined {
+  const [secretId, ...more] = secretIds
+  const named = deps.list.known().filter((renewal) => 'id' in renewal.source && renewal.source.id === secretId && !needsFacts(renewal))
+  const [renewal, ...others] = named
+  return secretId === undefined || renewal === undefined || more.length + others.length > 0 ? undefined : readAhead(deps, renewal, secretId)
 }
 
 async function matchOne(deps: DeliveryDeps, renewals: readonly Renewal[], secretId: string): Promise<(Task | Outcome)[]> {

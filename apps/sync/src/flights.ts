@@ -65,6 +65,8 @@ export function createFlights(options: { maxWorking: number }) {
   }
 
   return {
+    /** Whether a run of this renewal is under way, so that another one would have to wait. */
+    isBusy: (key: string): boolean => running.has(key) || working >= options.maxWorking,
     join(key: string, event: string, start: Start): Flight {
       const current = running.get(key)
       if (current === undefined) {

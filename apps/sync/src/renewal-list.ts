@@ -17,6 +17,7 @@ export class BadRenewals extends Error {
 export function createRenewalList(options: { codeEngine: CodeEngine; project: string; name: string; single: Renewal | undefined }) {
   const { codeEngine, project, name, single } = options
   let reading: Promise<readonly Renewal[]> | undefined
+  let known: readonly Renewal[] = []
   const read = async (): Promise<readonly Renewal[]> => {
     const text = await codeEngine.getConfigMap(project, name).then(
       ({ data }) => data?.[RENEWALS_KEY],
@@ -31,11 +32,18 @@ export function createRenewalList(options: { codeEngine: CodeEngine; project: st
   return {
     /** Throws ApiFailure or BadRenewals. */
     load(): Promise<readonly Renewal[]> {
-      reading ??= read().finally(() => {
-        reading = undefined
-      })
+      reading ??= read()
+        .then((renewals) => {
+          known = renewals
+          return renewals
+        })
+        .finally(() => {
+          reading = undefined
+        })
       return reading
     },
+    /** The list as it was when it was last read: good for a guess, and for nothing else. */
+    known: () => known,
   }
 }
 

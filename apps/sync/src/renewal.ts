@@ -24,24 +24,44 @@ export type RenewalRun = {
   readonly force?: boolean
   /** Called once the new pair is written and only its proof is missing. */
   readonly onReplaced?: () => void
+  /** What was read already for this renewal, after the event came. */
+  readonly ahead?: Ahead
 }
+
+/** Reads that were begun before it was sure that they are wanted. */
+export type Ahead = { readonly renewal: string; readonly seen: Promise<Seen | Outcome> }
 
 type Job = RenewalRun & { readonly deps: RenewalDeps; readonly renewal: Renewal; readonly digest: string; readonly project: string }
 type Accepted = Extract<Verdict, { accept: true }>
-type Seen = { fetchedAt: string; version: SecretVersion; target: CeSecret; state: RenewalState | undefined; previous: SecretVersionMetadata | undefined }
+type Seen = {
+  readonly fetchedAt: string
+  readonly version: SecretVersion
+  readonly target: CeSecret
+  readonly state: RenewalState | undefined
+  /** Asked for last, and waited for only where something is replaced. */
+  readonly previous: Promise<SecretVersionMetadata | undefined>
+}
 /** Somebody else wrote meanwhile: everything is read and decided again. */
 type Again = { readonly again: string }
 
 const MAX_CONFLICTS = 5
 
+/** Begins to read what `renew` will read. Nothing is changed, and nobody need wait for it. */
+export function readAhead(deps: RenewalDeps, renewal: Renewal, secretId: string): Ahead {
+  const seen = readAll(jobOf(deps, renewal, { secretId }))
+  // Whoever uses it sees the failure; where nobody does it is none.
+  seen.catch(() => {})
+  return { renewal: renewalDigest(renewal), seen }
+}
+
 /** Brings one secret's current version to its target, proves it, or puts the last good pair back. Never throws. */
 export async function renew(deps: RenewalDeps, renewal: Renewal, run: RenewalRun): Promise<Outcome> {
-  const job: Job = { ...run, deps, renewal, digest: renewalDigest(renewal), project: renewal.project ?? deps.project }
+  const job = jobOf(deps, renewal, run)
   const about = { renewal: renewal.name, secretId: run.secretId }
   try {
     let why = ''
     for (let conflicts = 0; conflicts <= MAX_CONFLICTS; conflicts++) {
-      const step = await attempt(job)
+      const step = await attempt(job, conflicts === 0 ? run.ahead : undefined)
       if (!('again' in step)) return { ...about, ...step }
       why = step.again
       deps.world.log.info({ renewal: renewal.name, why }, 'reading and deciding again')
@@ -59,9 +79,13 @@ export async function renew(deps: RenewalDeps, renewal: Renewal, run: RenewalRun
   }
 }
 
-async function attempt(job: Job): Promise<Outcome | Again> {
+function jobOf(deps: RenewalDeps, renewal: Renewal, run: RenewalRun): Job {
+  return { ...run, deps, renewal, digest: renewalDigest(renewal), project: renewal.project ?? deps.project }
+}
+
+async function attempt(job: Job, ahead: Ahead | undefined): Promise<Outcome | Again> {
   const { world } = job.deps
-  const seen = await readAll(job)
+  const seen = await (ahead !== undefined && ahead.renewal === job.digest ? ahead.seen : readAll(job))
   if ('result' in seen) return seen
   const inPlace = inspectPair(seen.target.data)
   const verdict = judge(seen.version, { renewal: job.renewal, inPlace, now: world.now() })
@@ -85,7 +109,7 @@ async function attempt(job: Job): Promise<Outcome | Again> {
 async function readAll(job: Job): Promise<Seen | Outcome> {
   const { world, secretsManager, codeEngine, state } = job.deps
   let fetchedAt = ''
-  const [version, target, entry, previous] = await Promise.all([
+  const reading = Promise.all([
     secretsManager
       .getVersion(job.secretId, 'current')
       .finally(() => {
@@ -94,9 +118,10 @@ async function readAll(job: Job): Promise<Seen | Outcome> {
       .catch(unlessMissing),
     codeEngine.getSecret(job.project, job.renewal.target).catch(unlessMissing),
     state.read(job.renewal.name),
-    // Only tells whether the previous version can serve as last good; without it a copy is kept in Code Engine.
-    secretsManager.getVersionMetadata(job.secretId, 'previous').catch(() => undefined),
   ])
+  // Only tells whether the previous version can serve as last good; without it a copy is kept in Code Engine.
+  const previous = secretsManager.getVersionMetadata(job.secretId, 'previous').catch(() => undefined)
+  const [version, target, entry] = await reading
   world.crashPoint('sync.secret-read')
   world.crashPoint('sync.target-read')
   if (version === undefined) return { result: 'refused', reasons: ['Secrets Manager has no such secret, or no version of it'] }
@@ -110,10 +135,10 @@ async function replace(job: Job, seen: Seen, verdict: Accepted): Promise<Outcome
   const { world, codeEngine } = job.deps
   const lastGood = lastGoodOf(seen)
   const replacing = entryOf(job, seen, verdict, { state: 'replacing', ...(lastGood === undefined ? {} : { last_good: lastGood }) })
-  const [pair, isOurTurn] = await Promise.all([
+  const [isOurTurn, pair] = await Promise.all([
+    announce(job, seen, { lastGood, replacing }),
     // The last question before the target is changed: can a TLS server really serve this pair? Asked while the state is written.
     provesPair(verdict.pair.chain, verdict.pair.key),
-    announce(job, seen, { lastGood, replacing }),
   ])
   if (!isOurTurn) return { again: 'the state of the renewal was changed by somebody else' }
   if (!pair.proven) return refuse(job, { ...seen, state: replacing }, [`a TLS server cannot serve this pair: ${pair.message}`])
@@ -256,8 +281,8 @@ function lastGoodOf({ target, state }: Seen): string | undefined {
 async function keepLastGood(job: Job, seen: Seen, lastGood: string): Promise<void> {
   const inPlace = inspectPair(seen.target.data)
   if (inPlace === undefined || inPlace.fingerprint !== lastGood) return
-  if (seen.previous?.payload_available === true && seen.previous.serial_number !== undefined && normalSerial(seen.previous.serial_number) === inPlace.serial)
-    return
+  const previous = await seen.previous
+  if (previous?.payload_available === true && previous.serial_number !== undefined && normalSerial(previous.serial_number) === inPlace.serial) return
   const { codeEngine } = job.deps
   const name = `${job.renewal.target}.last-good`
   const there = await codeEngine.getSecret(job.project, name).catch(unlessMissing)

@@ -325,6 +325,52 @@ test('a secret that no renewal names is ignored', async () => {
   assert.ok(!on.far.calls.some((call) => call.includes(secretId(77))))
 })
 
+/** Replaces the renewals of a stage by these. */
+const relist = (far: FarSide, renewals: readonly unknown[]) => far.putConfigMap('sync-renewals', { 'renewals.json': JSON.stringify({ version: 1, renewals }) })
+const listed = (far: FarSide) => (JSON.parse(far.configMaps.get('sync-renewals')?.data['renewals.json'] ?? '') as { renewals: { target: string }[] }).renewals
+
+test('a second delivery reads ahead: the version is asked for before the list has been answered', async () => {
+  await using s = await stage()
+  await s.post(eventOf([secretId(0)]))
+  const from = s.far.calls.length
+  const isList = (call: string) => call.endsWith('/config_maps/sync-renewals')
+  const isVersion = (call: string) => call.endsWith('/versions/current')
+  let asked = false
+  s.far.before = (call) => {
+    asked ||= isVersion(call)
+  }
+  // The list is answered only once the version was asked for; without reading ahead that would be never.
+  s.far.fault = ({ path }) => (isList(path) && !asked ? 503 : undefined)
+  await s.post(eventOf([secretId(0)], 'event-2'))
+  assert.ok(s.far.calls.slice(from).some(isVersion))
+})
+
+test('what was read ahead for a renewal that has changed is not used', async () => {
+  await using s = await stage()
+  await s.post(eventOf([secretId(0)]))
+  const next = await leaf('site.test', { days: 120 })
+  s.far.secrets.get(secretId(0))?.versions.push(next.version)
+  s.far.putSecret('tls-new', s.old.pair)
+  const port = await s.far.site('tls-new')
+  relist(s.far, [{ ...listed(s.far)[0], target: 'tls-new', probes: [{ host: 'site.test', port, connect: '127.0.0.1' }] }])
+  assert.equal((await s.post(eventOf([secretId(0)], 'event-2'))).status, 201)
+  assert.equal(s.far.ceSecrets.get('tls-new')?.data.tls_cert, next.pair.tls_cert)
+  assert.equal(s.target()?.tls_cert, s.fresh.pair.tls_cert)
+})
+
+test('what was read ahead for a renewal that is gone changes nothing', async () => {
+  await using s = await stage()
+  await s.post(eventOf([secretId(0)]))
+  s.far.secrets.get(secretId(0))?.versions.push((await leaf('site.test', { days: 120 })).version)
+  relist(s.far, [])
+  const { body } = await s.post(eventOf([secretId(0)], 'event-2'))
+  assert.deepEqual(
+    body.secrets?.map(({ result }) => result),
+    ['ignored'],
+  )
+  assert.equal(s.target()?.tls_cert, s.fresh.pair.tls_cert)
+})
+
 test('a batch with one refused and one proven is answered with 422 and does both', async () => {
   await using on = await stage({ count: 2 })
   on.far.secrets.get(secretId(1))?.versions.push((await leaf('other.test')).version)

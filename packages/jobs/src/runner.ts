@@ -60,25 +60,20 @@ export function createRunner(options: { store: Store; world: World; handlers: Re
 
   const runningRows = () => [...running.values()].map((entry) => entry.row)
 
+  /** A claim that a power cut undoes is a job that is run again, as after any other end. */
   async function claim(): Promise<JobRow[]> {
-    const claimed = await store.write(async (tx) => {
-      const db = tx.tables<JobTables>()
-      lookedAt = world.now().getTime()
-      const chosen = await choose(tx, lookedAt)
-      if (chosen.length === 0) return []
-      await db
-        .updateTable('jobs')
-        .set({ state: 'running', lease_owner: options.owner, lease_until: lookedAt + LEASE_MS })
-        .where(
-          'id',
-          'in',
-          chosen.map((row) => row.id),
-        )
-        .execute()
-      return chosen
-    })
+    const claimed = await store.write(claimIn, { mayBeUndone: options.alone })
     world.crashPoint('jobs.claimed')
     return claimed
+  }
+
+  async function claimIn(tx: Tx): Promise<JobRow[]> {
+    lookedAt = world.now().getTime()
+    const chosen = await choose(tx, lookedAt)
+    const ids = chosen.map((row) => row.id)
+    const lease = { state: 'running', lease_owner: options.owner, lease_until: lookedAt + LEASE_MS } as const
+    if (chosen.length > 0) await tx.tables<JobTables>().updateTable('jobs').set(lease).where('id', 'in', ids).execute()
+    return chosen
   }
 
   /** Up to CLAIM jobs that are due, or whose lease has run out, within the limits of their queues. Two statements: an OR of both sorted the whole backlog. */

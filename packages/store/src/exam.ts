@@ -171,6 +171,12 @@ function transactions(exam: Exam, candidate: Candidate): void {
 }
 
 function batches(exam: Exam): void {
+  exam('a write that may be undone is there for all who come after it, and shares its commit with one that may not', async ({ store }) => {
+    await store.write((tx) => put(tx, 'a'), { mayBeUndone: true })
+    await Promise.all([store.write((tx) => put(tx, 'b'), { mayBeUndone: true }), store.write((tx) => put(tx, 'c'))])
+    assert.deepEqual(await ids(store), ['a', 'b', 'c'])
+  })
+
   exam('writes that arrive together share one commit', async ({ store, commits }) => {
     const before = commits()
     await Promise.all(Array.from({ length: 64 }, (_, n) => store.write((tx) => put(tx, `row-${n}`))))

@@ -18,11 +18,19 @@ type Prepared = { readonly statement: StatementSync; readonly givesRows: boolean
 export class SqliteConnection implements DatabaseConnection {
   readonly #db: DatabaseSync
   readonly #prepared = new Map<string, Prepared>()
+  #isDurable = true
 
   constructor(file: string, options: { readOnly: boolean }) {
     this.#db = new DatabaseSync(file, { readOnly: options.readOnly, timeout: 5_000 })
     if (!options.readOnly) this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
     this.#db.exec('PRAGMA temp_store = MEMORY')
+  }
+
+  /** Whether commits from now on are on the disk when they return (FULL), or with the next one that is (NORMAL: in the WAL, not flushed). */
+  sync(isDurable: boolean): void {
+    if (isDurable === this.#isDurable) return
+    this.#db.exec(`PRAGMA synchronous = ${isDurable ? 'FULL' : 'NORMAL'}`)
+    this.#isDurable = isDurable
   }
 
   exec(sql: string): void {

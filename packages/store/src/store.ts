@@ -19,9 +19,10 @@ export interface Store {
   tables<T>(): Kysely<T>
   /**
    * Runs `work` in a transaction and resolves when it is on disk. Writes that arrive together commit together. Refused inside another
-   * transaction of this store: the inner one would wait for the outer one for ever.
+   * transaction of this store: the inner one would wait for the outer one for ever. With `mayBeUndone` it survives the end of the process
+   * but perhaps not a power cut, until the next write that does: for what is only a note of work that would be done again.
    */
-  write<R>(work: (tx: Tx) => Promise<R>): Promise<R>
+  write<R>(work: (tx: Tx) => Promise<R>, options?: { readonly mayBeUndone?: boolean }): Promise<R>
   /** Calls `listener` after each commit that notified `topic`; returns the way out. */
   subscribe(topic: string, listener: () => void): () => void
   close(): Promise<void>
@@ -57,7 +58,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
-type Pending = { readonly run: (tx: Tx) => Promise<unknown>; readonly settle: (outcome: Outcome) => void; readonly origin: Error }
+type Pending = {
+  readonly run: (tx: Tx) => Promise<unknown>
+  readonly settle: (outcome: Outcome) => void
+  readonly origin: Error
+  readonly mayBeUndone: boolean
+}
 type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown }
 
 class SqliteStore implements Store {
@@ -85,13 +91,13 @@ class SqliteStore implements Store {
     return this.#read as unknown as Kysely<T>
   }
 
-  write<R>(work: (tx: Tx) => Promise<R>): Promise<R> {
+  write<R>(work: (tx: Tx) => Promise<R>, { mayBeUndone = false }: { readonly mayBeUndone?: boolean } = {}): Promise<R> {
     if (this.#closing !== undefined) return Promise.reject(new StoreUnavailable('the store is closed'))
     if (this.#current.getStore()?.isOpen === true)
       return Promise.reject(new Error('store.write inside a transaction would wait for itself for ever: use the tx there is, or tx.after'))
     return new Promise<R>((resolve, reject) => {
       const origin = new Error('a write that took too long began here')
-      this.#queue.push({ run: work, origin, settle: (outcome) => (outcome.ok ? resolve(outcome.value as R) : reject(outcome.error)) })
+      this.#queue.push({ run: work, origin, mayBeUndone, settle: (outcome) => (outcome.ok ? resolve(outcome.value as R) : reject(outcome.error)) })
       this.#draining ??= this.#drain()
     })
   }
@@ -125,6 +131,7 @@ class SqliteStore implements Store {
   async #commit(batch: readonly Pending[]): Promise<void> {
     const outcomes: { pending: Pending; outcome: Outcome; tx: Transaction }[] = []
     try {
+      this.#writer.sync(batch.some(({ mayBeUndone }) => !mayBeUndone))
       this.#writer.run('BEGIN IMMEDIATE')
       for (const pending of batch) outcomes.push(await this.#runOne(pending))
       this.#world.crashPoint('store.before-commit')

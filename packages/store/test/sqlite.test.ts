@@ -7,7 +7,7 @@ import { after, test } from 'node:test'
 import { testWorld } from '@everleaf/world/test'
 import { sql } from 'kysely'
 import { examineStore } from '../src/exam.ts'
-import { isDuplicate, type Migration, openStore, type Store, StoreUnavailable } from '../src/index.ts'
+import { isDuplicate, type Migration, openStore, type Store, StoreUnavailable, type Tx } from '../src/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'everleaf-store-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -44,11 +44,15 @@ test('an acknowledged write is seen by another process at once', async () => {
 
 test('commits are flushed in full: WAL and synchronous FULL on the connection that writes', async () => {
   const store = await open('pragmas')
-  const pragmas = await store.write(async (tx) => ({
+  const pragmas = async (tx: Tx) => ({
     synchronous: (await sql<{ synchronous: number }>`PRAGMA synchronous`.execute(tx.tables())).rows[0]?.synchronous,
     journal: (await sql<{ journal_mode: string }>`PRAGMA journal_mode`.execute(tx.tables())).rows[0]?.journal_mode,
-  }))
-  assert.deepEqual(pragmas, { synchronous: 2, journal: 'wal' })
+  })
+  const flushed = { synchronous: 2, journal: 'wal' }
+  assert.deepEqual(await store.write(pragmas), flushed)
+  assert.deepEqual(await store.write(pragmas, { mayBeUndone: true }), { synchronous: 1, journal: 'wal' })
+  assert.deepEqual(await store.write(pragmas), flushed, 'the next one is flushed, and with it what was not')
+  assert.deepEqual(await Promise.all([store.write(pragmas, { mayBeUndone: true }), store.write(pragmas)]), [flushed, flushed])
   await store.close()
 })
 
