@@ -1,4 +1,4 @@
-import { execSync } from 'node:child_process'
+import { execFileSync, execSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,16 @@ export function ms(value: number): string {
   return `${value.toFixed(value < 10 ? 1 : 0)} ms`
 }
 
+/** Milliseconds from the start of an empty program to its end, median of nine: how fast this machine is at this hour. */
+export function emptyProgramMs(): number {
+  const once = () => {
+    const began = performance.now()
+    execFileSync(process.execPath, ['-e', ''])
+    return performance.now() - began
+  }
+  return percentile(Array.from({ length: 9 }, once), 0.5)
+}
+
 /** Prints the figures and keeps them, with command, date, machine and commit, in benchmarks/results. */
 export function report(name: string, figures: readonly Figure[]): void {
   const commit = execSync('git rev-parse --short HEAD').toString().trim()
@@ -26,11 +36,12 @@ export function report(name: string, figures: readonly Figure[]): void {
     cores: availableParallelism(),
     load: loadavg()[0]?.toFixed(1),
     node: process.versions.node,
+    emptyProgramMs: Math.round(emptyProgramMs()),
     commit,
     built: process.env.EVERLEAF_BUILT === '1',
   }
   for (const { what, value, reach, met } of figures) console.log(`${met === undefined ? '    ' : met ? 'met ' : 'MISS'} ${what}: ${value} (reach: ${reach})`)
-  console.log(`     ${about.date}, ${about.cores} cores, load ${about.load}, commit ${commit}`)
+  console.log(`     ${about.date}, ${about.cores} cores, load ${about.load}, an empty program ${about.emptyProgramMs} ms, commit ${commit}`)
   mkdirSync('benchmarks/results', { recursive: true })
   writeFileSync(join('benchmarks/results', `${name}.json`), `${JSON.stringify({ ...about, figures }, null, 1)}\n`)
 }

@@ -1,7 +1,7 @@
 // Runs a file under the Node that Everleaf needs, passes signals on and mirrors the exit status.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { findNode } from './node26.js'
+import { COMPILE_CACHE, findNode } from './node26.js'
 
 const WRONG_MACHINE = 3
 
@@ -9,7 +9,8 @@ const WRONG_MACHINE = 3
 export function run(file, args) {
   const node = findNode()
   if (node === undefined) process.exit(WRONG_MACHINE)
-  const child = spawn(node, [file, ...args], { stdio: 'inherit', env: { ...process.env, NODE_NO_WARNINGS: process.env.NODE_NO_WARNINGS ?? '1' } })
+  const env = { NODE_NO_WARNINGS: '1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env }
+  const child = spawn(node, [file, ...args], { stdio: 'inherit', env })
   const pass = (signal) => child.kill(signal)
   // Ctrl-C reaches the child twice then, by the terminal and by us: it stops once. `kill` reaches us alone.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => pass(signal))

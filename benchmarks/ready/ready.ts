@@ -1,9 +1,9 @@
 // How soon the platform is ready on a home with 1,000 secrets and 200 apps, from the start of its Node; beside an empty program's start.
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { ANY_PORTS, environment, eventually, freshHome, ROOT, type Running, startPlatform } from '@everleaf/tests/support/platform'
 import { chainMaker } from '@everleaf/tests/support/certificates'
 import { deploy, webApp } from '@everleaf/tests/support/pipeline'
-import { ms, option, percentile, report } from '../lib.ts'
+import { emptyProgramMs, ms, option, percentile, report } from '../lib.ts'
 
 const built = process.env.EVERLEAF_BUILT === '1'
 const program = built ? `${ROOT}/dist/everleaf.mjs` : `${ROOT}/apps/everleaf/src/main.ts`
@@ -60,20 +60,11 @@ function start(): Promise<number> {
   })
 }
 
-function empty(): number {
-  const began = performance.now()
-  execFileSync(process.execPath, ['-e', ''])
-  return performance.now() - began
-}
-
 await start()
-const [ready, floor] = [[] as number[], [] as number[]]
-for (let n = 0; n < option('starts', 9); n++) {
-  floor.push(empty())
-  ready.push(await start())
-}
+const ready: number[] = []
+for (let n = 0; n < option('starts', 9); n++) ready.push(await start())
 const reach = built ? 600 : 1_200
-const [p50, bare] = [percentile(ready, 0.5), percentile(floor, 0.5)]
+const [p50, bare] = [percentile(ready, 0.5), emptyProgramMs()]
 report(built ? 'ready-built' : 'ready', [
   {
     what: `ready with ${secrets} secrets and ${apps} apps, median of ${ready.length} (an empty program: ${ms(bare)})`,

@@ -24,6 +24,6 @@ if (role === 'core') {
 } else {
   const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
   const { config } = readConfig(rest, env)
-  const core = keepCore({ world, command: [process.execPath, process.argv[1] ?? '', 'core'], onGiveUp: around.exit })
+  const core = keepCore({ world, command: [process.execPath, process.argv[1] ?? '', 'core'], env: process.env, onGiveUp: around.exit })
   await startEdge(config, { ...around, core, buildEnv: env }, world)
 }

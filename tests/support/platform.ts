@@ -39,7 +39,7 @@ export async function everleaf(args: readonly string[], options: { home: string;
 }
 
 export function environment({ home, env }: { home: string; env?: NodeJS.ProcessEnv }): NodeJS.ProcessEnv {
-  return { ...process.env, EVERLEAF_HOME: home, NODE_NO_WARNINGS: '1', ...env }
+  return { NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/everleaf'), ...process.env, EVERLEAF_HOME: home, NODE_NO_WARNINGS: '1', ...env }
 }
 
 /** Resolves when the child has ended; kills it after the limit. */

@@ -21,6 +21,11 @@ const surroundings = {
 
 const program = process.argv[1] ?? ''
 const isBuilt = program.endsWith('.mjs')
+/** What has been compiled is kept; the command says where (bin/node26.js), before anything is loaded. */
+const compileCache =
+  process.env.NODE_COMPILE_CACHE ?? (isBuilt ? join(dirname(program), '.cache') : join(import.meta.dirname, '../../../node_modules/.cache/everleaf'))
+/** A process that is killed writes nothing, so it is written soon after the start. */
+const FLUSH_MS = 3_000
 
 /** `everleaf up` is edge; edge starts this file again as `core`. */
 async function main([role = 'up', ...rest]: readonly string[]): Promise<void> {
@@ -31,8 +36,9 @@ async function main([role = 'up', ...rest]: readonly string[]): Promise<void> {
   const world = createWorld({ log, offsetMs: config.clockOffsetMs })
   const command = [process.execPath, ...process.execArgv, program, 'core']
   // Before edge's own code is loaded: two processes load on two processors.
-  const coreProcess = keepCore({ world, command, onGiveUp: (code) => process.exit(code) })
-  keepCompiled()
+  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache }
+  const coreProcess = keepCore({ world, command, env, onGiveUp: (code) => process.exit(code) })
+  enableCompileCache(compileCache)
   const { startEdge } = await import('./edge/edge.ts')
   const buildEnv = Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && BUILD_ENV.test(entry[0])),
@@ -44,7 +50,6 @@ async function main([role = 'up', ...rest]: readonly string[]): Promise<void> {
 }
 
 async function core(): Promise<void> {
-  keepCompiled()
   const { readArguments, startCore } = await import('./core/core.ts')
   const told = await readArguments(process.stdin)
   if (told === undefined) return
@@ -52,14 +57,6 @@ async function core(): Promise<void> {
   const world = createWorld({ log, offsetMs: options.config.clockOffsetMs })
   await startCore(options, { ...surroundings, edgeGone }, world)
   world.after(FLUSH_MS, flushCompileCache)
-}
-
-/** What has been compiled is kept beside the program; a process that is killed writes nothing, so it is written soon after the start. */
-const FLUSH_MS = 3_000
-
-function keepCompiled(): void {
-  const folder = isBuilt ? join(dirname(program), '.cache') : join(import.meta.dirname, '../../../node_modules/.cache/everleaf')
-  enableCompileCache(folder)
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -1,42 +1,21 @@
 import type { TSchema } from 'typebox'
-import { Compile, type Validator } from 'typebox/compile'
-import { Value } from 'typebox/value'
-import { ApiError } from './errors.ts'
 
-const compiled = new WeakMap<TSchema, Validator>()
+/** The checkers are loaded when the first is needed, or after the start: they are a fifth of what core would load before it answers. */
+let checks: Promise<typeof import('./checks.ts')> | undefined
 
-/** The checker of a shape, compiled at first use: a platform at rest holds only those it needed. */
-function validatorOf(schema: TSchema): Validator {
-  const known = compiled.get(schema)
-  if (known !== undefined) return known
-  const validator = Compile(schema)
-  compiled.set(schema, validator)
-  return validator
+export function loadChecks(): Promise<typeof import('./checks.ts')> {
+  checks ??= import('./checks.ts')
+  return checks
 }
 
 /** Checks a body as it is: nothing is coerced, removed or filled in. */
-export function checkBody(schema: TSchema, body: unknown, code: string): void {
-  const validator = validatorOf(schema)
-  if (validator.Check(body)) return
-  throw problem(validator, body, code, 'field')
+export async function checkBody(schema: TSchema, body: unknown, code: string): Promise<void> {
+  ;(await loadChecks()).checkBody(schema, body, code)
 }
 
 /** Checks query parameters; text becomes numbers and booleans where the shape wants them. */
-export function checkQuery(schema: TSchema, query: unknown, code: string): unknown {
-  const converted = Value.Convert(schema, structuredClone(query))
-  const validator = validatorOf(schema)
-  if (validator.Check(converted)) return converted
-  throw problem(validator, converted, code, 'parameter')
-}
-
-function problem(validator: Validator, value: unknown, code: string, type: 'field' | 'parameter'): ApiError {
-  const first = validator.Errors(value)[0]
-  if (first === undefined) return new ApiError(400, code, 'The body does not have the shape that this operation takes.')
-  const missing = first.keyword === 'required' ? ((first.params as { requiredProperties?: string[] }).requiredProperties ?? [])[0] : undefined
-  const path = [...first.instancePath.split('/').slice(1), ...(missing === undefined ? [] : [missing])].join('.')
-  if (missing !== undefined) return new ApiError(400, code, `required.${path}: property "${missing}" is missing`, { target: { type, name: path } })
-  const where = path === '' ? 'The body' : `"${path}"`
-  return new ApiError(400, code, `${where} ${first.message}`, { target: { type, name: path || 'body' } })
+export async function checkQuery(schema: TSchema, query: unknown, code: string): Promise<unknown> {
+  return (await loadChecks()).checkQuery(schema, query, code)
 }
 
 /** Paths of the members that the shape does not know, down to `limit`: replies name them in the header `Everleaf-Ignored`. */

@@ -2,7 +2,7 @@ import { lookup as dnsLookup } from 'node:dns/promises'
 import { isIP, connect as netConnect, type Socket } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext, connect as tlsConnect } from 'node:tls'
 import type { ConnectTarget, Http } from '@everleaf/world'
-import { createUndiciHttp } from '@everleaf/world/undici'
+import type { createUndiciHttp } from '@everleaf/world/undici'
 import { type Cidr, classify, hostOf, isAllowed, refusalOfUrl, sameAddress } from './address.ts'
 
 export type DiallerOptions = {
@@ -29,23 +29,27 @@ const DNS_TIMEOUT_MS = 5_000
  * socket is looked at again: a name that changes its answer in between gains nothing.
  */
 export function createDialler(options: DiallerOptions): Connect {
-  const context = createSecureContext({ ca: [...getCACertificates('default'), ...(options.ca ?? [])] })
+  let context: SecureContext | undefined
+  const trust = () => {
+    context ??= createSecureContext({ ca: [...getCACertificates('default'), ...(options.ca ?? [])] })
+    return context
+  }
   return (asked: Asked, callback: Answer) => {
-    dial(asked, options, context).then(
+    dial(asked, options, trust).then(
       (socket) => callback(null, socket),
       (error) => callback(error instanceof Error ? error : new Error('the connection failed'), null),
     )
   }
 }
 
-async function dial(asked: Asked, options: DiallerOptions, context: SecureContext): Promise<Socket> {
+async function dial(asked: Asked, options: DiallerOptions, trust: () => SecureContext): Promise<Socket> {
   const host = hostOf(asked.hostname)
   const secure = asked.protocol === 'https:'
   const port = Number(asked.port) || (secure ? 443 : 80)
   const target = options.own(host, port)
   const signal = AbortSignal.timeout(CONNECT_TIMEOUT_MS)
   const socket = target === undefined ? await openJudged(host, port, { options, signal }) : await open(target, signal)
-  return secure ? await secured(socket, { host, context, signal }) : socket
+  return secure ? await secured(socket, { host, context: trust(), signal }) : socket
 }
 
 async function openJudged(host: string, port: number, { options, signal }: { options: DiallerOptions; signal: AbortSignal }): Promise<Socket> {
@@ -116,15 +120,23 @@ export async function systemLookup(host: string): Promise<string[]> {
   return found.map(({ address }) => address)
 }
 
+/** `load` fetches the code that the first request would wait for. */
+export type GuardedHttp = Http & { load(): Promise<unknown> }
+
 /** The outgoing client for deliveries: the dialler behind undici, without redirects, proxies, decompression or plain HTTP beyond loopback. */
-export function createGuardedHttp(options: DiallerOptions & { readonly plainHttpToLoopback?: boolean }): Http {
-  const http = createUndiciHttp(createDialler(options))
+export function createGuardedHttp(options: DiallerOptions & { readonly plainHttpToLoopback?: boolean }): GuardedHttp {
+  let loading: Promise<Http> | undefined
+  const load = () => {
+    loading ??= import('@everleaf/world/undici').then(({ createUndiciHttp }) => createUndiciHttp(createDialler(options)))
+    return loading
+  }
   return {
+    load,
     async request(request) {
       const problem = refusalOfUrl(request.url, options)
       if (problem !== undefined) throw new Error(`the URL cannot be called: ${problem}`)
-      return await http.request(request)
+      return await (await load()).request(request)
     },
-    close: () => http.close(),
+    close: () => void loading?.then((http) => http.close()),
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createCodeEngine } from '@everleaf/code-engine'
 import { createEventNotifications } from '@everleaf/event-notifications'
-import { createServer, mountService } from '@everleaf/http'
+import { createServer, loadChecks, mountService } from '@everleaf/http'
 import { createIam } from '@everleaf/iam'
 import { createRunner } from '@everleaf/jobs'
 import { createCoreSide, LINK_PATH, LINK_PROTOCOL } from '@everleaf/link'
@@ -9,7 +9,7 @@ import { createResourceController } from '@everleaf/resource-controller'
 import { createSecretsManager } from '@everleaf/secrets-manager'
 import { openStore, openVault, SealBroken, type Store, type Vault } from '@everleaf/store'
 import { isDamaged } from '@everleaf/store/damage'
-import type { World } from '@everleaf/world'
+import type { Http, World } from '@everleaf/world'
 import type { Config } from '../config.ts'
 import { type Home, homeAt, WrongMachine } from '../home.ts'
 import { lockHome } from '../lock.ts'
@@ -76,7 +76,8 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
   const { store, vault } = await openState(home, world)
   const pki = await openPlatformPki({ store, vault, world, domain: config.domain })
   const at = addresses(options)
-  const services = await wire({ world, store, vault, config, ports, at, home, ca: pki.ca, pki })
+  const http = outgoing({ ports, domain: config.domain, region: config.region, ca: pki.ca })
+  const services = await wire({ world, store, vault, config, ports, at, home, pki, http })
   const { iam, resourceController, secretsManager, eventNotifications, codeEngine, link } = services
   const server = createServer(world)
   const platform = { world, store, guard: iam.guard }
@@ -108,7 +109,11 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
   rmSync(home.coreSocket, { force: true })
   await server.listen({ path: home.coreSocket })
   // Jobs wake apps, which get their tokens over the link: one that is woken before it is there would begin without.
-  void Promise.race([edgeIsThere, world.sleep(LINK_LIMIT_MS)]).then(() => runner.start())
+  void Promise.race([edgeIsThere, world.sleep(LINK_LIMIT_MS)]).then(() => {
+    runner.start()
+    // What the first body and the first delivery need: a quarter of all code, loaded when nobody waits for the start any more.
+    return link.settled(LINK_LIMIT_MS).finally(() => Promise.all([loadChecks(), http.load()]))
+  })
 
   let stopping = false
   const stop = () => {
@@ -159,12 +164,12 @@ type Parts = {
   ports: PortsFile
   at: ReturnType<typeof addresses>
   home: Home
-  ca: string
   pki: Awaited<ReturnType<typeof openPlatformPki>>
+  http: Http
 }
 
 /** Fills in what each service needs of the others: the only place where services meet. */
-async function wire({ world, store, vault, config, ports, at, home, ca, pki }: Parts) {
+async function wire({ world, store, vault, config, ports, at, home, pki, http }: Parts) {
   const resourceController = createResourceController({
     world,
     store,
@@ -194,7 +199,7 @@ async function wire({ world, store, vault, config, ports, at, home, ca, pki }: P
     settings: { defaultProfile: config.settings.deliveryProfile },
     deps: {
       instanceOf: resourceController.instanceOf,
-      http: outgoing({ ports, domain: config.domain, region: config.region, ca }),
+      http,
       authorizesSource: ({ sourceService, sourceInstance, sourceAccount, instance }) =>
         iam.authorizesService({
           sourceService,

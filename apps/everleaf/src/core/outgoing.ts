@@ -1,10 +1,10 @@
-import { createGuardedHttp, systemLookup } from '@everleaf/event-notifications'
-import type { ConnectTarget, Http } from '@everleaf/world'
+import { createGuardedHttp, type GuardedHttp, systemLookup } from '@everleaf/event-notifications'
+import type { ConnectTarget } from '@everleaf/world'
 import type { PortsFile } from '../ports.ts'
 import { apiHosts } from './names.ts'
 
 /** The client that deliveries leave by: the platform's own names lead to the edge, everything else through the guarded dialler. */
-export function outgoing(options: { ports: PortsFile; domain: string; region: string; ca: string }): Http {
+export function outgoing(options: { ports: PortsFile; domain: string; region: string; ca: string }): GuardedHttp {
   const { domain, region, ports } = options
   const apis = new Set(apiHosts({ domain, region }).map(({ host }) => host))
   const apiSuffixes = [`.secrets-manager.${domain}`, `.${region}.secrets-manager.appdomain.cloud`, '.cloud.ibm.com']

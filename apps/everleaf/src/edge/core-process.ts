@@ -17,7 +17,7 @@ const BACK_OFF_MS = [0, 100, 250, 500, 1_000, 2_000, 5_000] as const
 export const CORE_GIVES_UP = 3
 
 /** Starts core, at once, and starts it again when it ends, waiting longer each time it does not live. */
-export function keepCore(options: { world: World; command: readonly string[]; onGiveUp: (status: number) => void }): CoreProcess {
+export function keepCore(options: { world: World; command: readonly string[]; env: NodeJS.ProcessEnv; onGiveUp: (status: number) => void }): CoreProcess {
   const { world } = options
   let child: ChildProcess | undefined
   let failures = 0
@@ -29,7 +29,7 @@ export function keepCore(options: { world: World; command: readonly string[]; on
   function start(): void {
     const [file = '', ...args] = options.command
     // A group of its own: Ctrl-C in a terminal is for edge, which stops core in order.
-    child = spawn(file, args, { stdio: ['pipe', 'inherit', 'inherit'], detached: true })
+    child = spawn(file, args, { stdio: ['pipe', 'inherit', 'inherit'], detached: true, env: options.env })
     // Core may end before it has read its line: its exit tells.
     child.stdin?.on('error', () => {})
     if (line !== undefined) child.stdin?.write(line)
