@@ -1,5 +1,7 @@
 import { execFileSync, execSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 
@@ -24,6 +26,16 @@ export function emptyProgramMs(): number {
     return performance.now() - began
   }
   return percentile(Array.from({ length: 9 }, once), 0.5)
+}
+
+/** A port that nobody has at this moment. A fixed one may be a client's own, of which a benchmark makes thousands. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
 /** Prints the figures and keeps them, with command, date, machine and commit, in benchmarks/results. */

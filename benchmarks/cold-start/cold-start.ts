@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deploy, webApp } from '@everleaf/tests/support/pipeline'
 import { eventually, freshHome, startPlatform } from '@everleaf/tests/support/platform'
-import { ms, option, percentile, report } from '../lib.ts'
+import { freePort, ms, option, percentile, report } from '../lib.ts'
 
 const count = option('count', 100)
 const files = webApp(`response.end('here')`)
@@ -35,7 +35,7 @@ for (let n = 0; n < count; n++) {
   const began = performance.now()
   if ((await ask()) !== 200) throw new Error('a cold start was not answered with 200')
   through.push(performance.now() - began)
-  byHand.push(await spawnByHand(43_000 + n))
+  byHand.push(await spawnByHand(await freePort()))
 }
 await eventually('the app at zero', async () => (await instances()) === 0, 30_000)
 const burst = await Promise.all(Array.from({ length: 200 }, () => ask().catch(() => 0)))
@@ -45,6 +45,7 @@ async function spawnByHand(port: number): Promise<number> {
   const began = performance.now()
   const child = spawn(process.execPath, [join(folder, 'server.js')], { stdio: 'ignore', env: { PORT: String(port) } })
   for (;;) {
+    if (child.exitCode !== null) throw new Error('the program spawned by hand ended')
     try {
       await (await fetch(`http://127.0.0.1:${port}/`)).arrayBuffer()
       break

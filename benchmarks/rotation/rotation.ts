@@ -9,7 +9,7 @@ import { chainMaker } from '@everleaf/tests/support/certificates'
 import { deploy, webApp } from '@everleaf/tests/support/pipeline'
 import { eventually, everleaf, freshHome, startPlatform } from '@everleaf/tests/support/platform'
 import { servedLeaf } from '@everleaf/tests/support/tls'
-import { type Figure, ms, option, percentile, report } from '../lib.ts'
+import { type Figure, freePort, ms, option, percentile, report } from '../lib.ts'
 
 const HOST = 'bench.example.com'
 const warmCount = option('warm', 200)
@@ -84,7 +84,7 @@ for (let n = 0; n < 20; n++) {
 }
 
 async function spawnByHand(n: number): Promise<number> {
-  const port = 42_000 + n
+  const port = await freePort()
   const began = performance.now()
   const child = spawn(process.execPath, ['apps/sync/dist/sync.js'], {
     stdio: 'ignore',
@@ -117,7 +117,7 @@ async function spawnByHand(n: number): Promise<number> {
       if (answer.status !== 201) throw new RangeError(`sync by hand answered ${answer.status} ${await answer.text()}`)
       break
     } catch (error) {
-      if (error instanceof RangeError) throw error
+      if (error instanceof RangeError || child.exitCode !== null) throw error
       await sleep(1)
     }
   }
