@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path'
 const MAY: Readonly<Record<string, readonly string[]>> = {
   world: [],
   pki: [],
+  renewals: [],
   store: ['world'],
   http: ['world', 'store'],
   clients: ['world'],
@@ -20,8 +21,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'secrets-manager': ['world', 'pki', 'store', 'jobs', 'http'],
   'event-notifications': ['world', 'pki', 'store', 'jobs', 'http'],
   'code-engine': ['world', 'pki', 'store', 'jobs', 'http', 'link', 'engine'],
-  sync: ['world', 'pki', 'clients'],
-  cli: ['clients', 'world', 'pki'],
+  sync: ['world', 'pki', 'clients', 'renewals'],
+  cli: ['clients', 'world', 'pki', 'renewals'],
   platform: ['*'],
   tests: ['*'],
   benchmarks: ['*'],

@@ -36,7 +36,7 @@ const pages = {
   'docs/reference/sync.md': [
     "# Sync's variables",
     'Read and checked once, at the start; sync does not start with a wrong one and says which. Renewals stand in the config map',
-    '`<app>-renewals`, key `renewals.json` (schema: `apps/sync/renewals.schema.json`).',
+    '`<app>-renewals`, key `renewals.json` (schema: `packages/renewals/renewals.schema.json`).',
     table(
       ['variable', 'default', 'what for'],
       VARIABLES.map(([name, fallback, what]) => [`\`${name}\``, fallback, what]),

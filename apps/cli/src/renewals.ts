@@ -3,7 +3,7 @@ import { orMissing } from './ensure.ts'
 import { SYNC_APP } from './pipeline.ts'
 import type { Session } from './session.ts'
 
-/** One entry of the config map `sync-renewals` (apps/sync/renewals.schema.json). */
+/** One entry of the config map `sync-renewals` (packages/renewals/renewals.schema.json). */
 export type Renewal = {
   readonly name: string
   readonly source: { readonly id: string }

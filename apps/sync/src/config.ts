@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { type Probe, parseProbe, type Renewal, readRenewals } from '@everleaf/renewals'
 import { Secret } from '@everleaf/world'
-import { type Probe, parseProbe, type Renewal, readRenewals } from './renewals.ts'
 
 export type SyncConfig = {
   readonly port: number
@@ -117,7 +117,7 @@ function readSingle(env: Env, problems: string[]): Renewal | undefined {
   }
   const renewal = { name: 'single', source: { id }, target, probes, boundHosts: list(env.SYNC_BOUND_HOSTS), accept: list(env.SYNC_ACCEPT) }
   const read = readRenewals({ version: 1, renewals: [renewal] })
-  if ('renewals' in read) return read.renewals[0]
+  if (read.problems.length === 0) return read.renewals[0]
   problems.push(...read.problems.map((problem) => `SYNC_SECRET_ID, SYNC_TARGET_SECRET, SYNC_PROBES, SYNC_BOUND_HOSTS or SYNC_ACCEPT: ${problem}`))
   return undefined
 }

@@ -1,10 +1,10 @@
 import { ApiFailure } from '@everleaf/clients'
+import { forSecret, isSourceOf, needsFacts, type Renewal, type SecretFacts } from '@everleaf/renewals'
 import { parseEvent } from './event.ts'
 import type { Flight, Flights } from './flights.ts'
 import { answerBody, answerStatus, type Outcome } from './outcome.ts'
 import { type Ahead, type RenewalDeps, readAhead, renew } from './renewal.ts'
-import { BadRenewals, type RenewalList } from './renewal-list.ts'
-import { forSecret, isSourceOf, needsFacts, type Renewal, type SecretFacts } from './renewals.ts'
+import type { RenewalList } from './renewal-list.ts'
 
 export type DeliveryDeps = RenewalDeps & { readonly list: RenewalList; readonly flights: Flights; readonly answerMs: number }
 export type Answer = { readonly status: number; readonly body: string }
@@ -35,7 +35,7 @@ export async function deliver(deps: DeliveryDeps, body: Uint8Array): Promise<Ans
 async function handle(deps: DeliveryDeps, event: { secretIds: readonly string[]; key: string; dueAt: number }): Promise<Outcome[]> {
   const ahead = guess(deps, event.secretIds)
   const matched = await matchAll(deps, event.secretIds).catch((cause: unknown) => {
-    if (!(cause instanceof ApiFailure) && !(cause instanceof BadRenewals)) throw cause
+    if (!(cause instanceof ApiFailure)) throw cause
     return event.secretIds.map((secretId): Outcome => ({ secretId, result: 'try-again', reasons: [cause.message] }))
   })
   return Promise.all(
@@ -52,9 +52,15 @@ async function handle(deps: DeliveryDeps, event: { secretIds: readonly string[];
 
 /** Each id with each renewal that names it; ids that nobody names are left alone. */
 async function matchAll(deps: DeliveryDeps, secretIds: readonly string[]): Promise<(Task | Outcome)[]> {
-  const renewals = await deps.list.load()
+  const { renewals, problems } = await deps.list.load()
   const found = await Promise.all(secretIds.map((id) => matchOne(deps, renewals, id)))
-  return found.flat()
+  return found.flatMap((items, at) => (items.length > 0 ? items : [unnamed(secretIds[at] ?? '', problems)]))
+}
+
+/** Where some renewals cannot be used, the one that names this secret may be among them: the event is to come again. */
+function unnamed(secretId: string, problems: readonly string[]): Outcome {
+  if (problems.length === 0) return { secretId, result: 'ignored', reasons: ['no renewal names this secret'] }
+  return { secretId, result: 'try-again', reasons: [`no renewal that can be used names this secret, and others cannot be used: ${problems.join('; ')}`] }
 }
 
 /** Reads for the only renewal that the list named when it was last read, while the list is read again: a round trip less. */
@@ -78,7 +84,7 @@ async function matchOne(deps: DeliveryDeps, renewals: readonly Renewal[], secret
       tasks.push({ secretId, result: 'try-again', reasons: [cause.message] })
     }
   }
-  return tasks.length > 0 ? tasks : [{ secretId, result: 'ignored', reasons: ['no renewal names this secret'] }]
+  return tasks
 }
 
 /** Name, group and labels of a secret, without its data; undefined where there is none. */

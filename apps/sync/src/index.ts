@@ -1,7 +1,7 @@
+export { type Probe, parseProbe, type Renewal, readRenewals } from '@everleaf/renewals'
 export { readConfig, type SyncConfig, VARIABLES } from './config.ts'
 export type { RenewalState } from './decide-renewal.ts'
 export { answerStatus, type Outcome, type Result } from './outcome.ts'
 export { type Proof, prove, servedFingerprint } from './proof.ts'
 export { type RenewalDeps, renew } from './renewal.ts'
-export { type Probe, parseProbe, type Renewal, readRenewals } from './renewals.ts'
 export { createSync, type Sync } from './sync.ts'

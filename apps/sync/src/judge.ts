@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import type { SecretVersion } from '@everleaf/clients'
 import { decide, type Reason } from '@everleaf/pki'
-import { coveredHosts, type Renewal } from './renewals.ts'
+import { coveredHosts, type Renewal } from '@everleaf/renewals'
 
 /** A pair as Code Engine holds it. */
 export type Pair = { readonly chain: string; readonly key: string }

@@ -25,7 +25,7 @@ function main(): void {
   const sync = createSync({ world, auth, config })
   if (command === 'sweep') return sweepOnce(sync, rest)
 
-  const server = createSyncServer({ ...sync.deps, headerName: config.headerName, headerValue })
+  const server = createSyncServer({ ...sync.deps, sweep: () => sync.sweep(), headerName: config.headerName, headerValue })
   server.listen(config.port, () => {
     const address = server.address()
     log.info(

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { connect } from 'node:tls'
+import { connectTarget, type Probe } from '@everleaf/renewals'
 import type { World } from '@everleaf/world'
-import { connectTarget, type Probe } from './renewals.ts'
 
 export type ProbeResult = { readonly probe: Probe; readonly seen: boolean; readonly tries: number; readonly ms: number; readonly last: string }
 export type Proof = { readonly proven: boolean; readonly probes: readonly ProbeResult[] }

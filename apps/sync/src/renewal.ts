@@ -1,11 +1,11 @@
 import { ApiFailure, type CeSecret, type CodeEngine, type SecretsManager, type SecretVersion, type SecretVersionMetadata } from '@everleaf/clients'
 import { provesPair } from '@everleaf/pki'
+import { type Renewal, renewalDigest } from '@everleaf/renewals'
 import type { World } from '@everleaf/world'
 import { decideRenewal, type RenewalState } from './decide-renewal.ts'
 import { inspectPair, judge, normalSerial, type Pair, type Verdict } from './judge.ts'
 import type { Outcome } from './outcome.ts'
 import { type Proof, prove } from './proof.ts'
-import { type Renewal, renewalDigest } from './renewals.ts'
 import { isConflict, type StateStore } from './state.ts'
 
 export type RenewalDeps = {

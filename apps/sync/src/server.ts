@@ -1,12 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { ApiFailure } from '@everleaf/clients'
 import type { Secret } from '@everleaf/world'
 import { type Answer, type DeliveryDeps, deliver } from './deliver.ts'
 import { isExpectedHeader, MAX_EVENT_BYTES } from './event.ts'
+import { answerBody, answerStatus, type Outcome } from './outcome.ts'
 
-export type ServerDeps = DeliveryDeps & { readonly headerName: string; readonly headerValue: Secret }
+export type ServerDeps = DeliveryDeps & { readonly headerName: string; readonly headerValue: Secret; readonly sweep: Sweep }
+type Sweep = () => Promise<readonly Outcome[]>
 
-/** The HTTP server: POST / with the right header, GET /healthz, nothing else. Not listening yet. */
-export function createSyncServer(deps: ServerDeps): Server {
+/** The HTTP server: POST / and POST /sweep with the right header, GET /healthz, nothing else. Not listening yet. */
+export function createSyncServer(options: ServerDeps): Server {
+  const deps = { ...options, sweep: oneAtATime(options.sweep) }
   const server = createServer(
     { maxHeaderSize: 16_384, headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 60_000, requireHostHeader: true, insecureHTTPParser: false },
     (request, response) => {
@@ -29,7 +33,7 @@ export function createSyncServer(deps: ServerDeps): Server {
 async function route(deps: ServerDeps, request: IncomingMessage): Promise<Answer> {
   const path = (request.url ?? '').split('?')[0]
   if (path === '/healthz' && (request.method === 'GET' || request.method === 'HEAD')) return { status: 200, body: '{"status":"ok"}' }
-  if (path !== '/') return { status: 404, body: '{"error":"there is only POST / and GET /healthz"}' }
+  if (path !== '/' && path !== '/sweep') return { status: 404, body: '{"error":"there is only POST /, POST /sweep and GET /healthz"}' }
   if (request.method !== 'POST') return { status: 405, body: '{"error":"only POST is answered here"}' }
   // Before the body is read: a stranger costs us no parsing.
   const given = request.headers[deps.headerName]
@@ -39,9 +43,32 @@ async function route(deps: ServerDeps, request: IncomingMessage): Promise<Answer
   }
   const body = await readBody(request)
   if (body === undefined) return { status: 400, body: `{"error":"the body is larger than ${MAX_EVENT_BYTES} bytes, or was cut off"}` }
-  const answer = await deliver(deps, body)
+  const answer = path === '/sweep' ? await sweepInTime(deps) : await deliver(deps, body)
   deps.world.crashPoint('sync.answer-sent')
   return answer
+}
+
+/** Compares all renewals with what is served, whatever the event says; what takes longer than the caller waits is finished all the same. */
+async function sweepInTime({ world, sweep, answerMs }: ServerDeps): Promise<Answer> {
+  const late = new Promise<undefined>((resolve) => world.after(answerMs, () => resolve(undefined)))
+  try {
+    const outcomes = await Promise.race([sweep(), late])
+    return outcomes === undefined ? { status: 202, body: '{"sweep":"running"}' } : { status: answerStatus(outcomes), body: answerBody(outcomes) }
+  } catch (cause) {
+    if (!(cause instanceof ApiFailure)) throw cause
+    return { status: 503, body: JSON.stringify({ error: cause.message }) }
+  }
+}
+
+/** A call while another is under way waits for that one. */
+function oneAtATime(sweep: Sweep): Sweep {
+  let running: ReturnType<Sweep> | undefined
+  return () => {
+    running ??= sweep().finally(() => {
+      running = undefined
+    })
+    return running
+  }
 }
 
 function readBody(request: IncomingMessage): Promise<Buffer | undefined> {

@@ -1,21 +1,27 @@
 import { ApiFailure, type SecretMetadata } from '@everleaf/clients'
+import { forSecret, isSourceOf, needsFacts, type Renewal } from '@everleaf/renewals'
+import type { Flights } from './flights.ts'
 import type { Outcome } from './outcome.ts'
 import { type RenewalDeps, renew } from './renewal.ts'
 import type { RenewalList } from './renewal-list.ts'
-import { forSecret, isSourceOf, needsFacts, type Renewal } from './renewals.ts'
 
-export type SweepDeps = RenewalDeps & { readonly list: RenewalList }
+export type SweepDeps = RenewalDeps & { readonly list: RenewalList; readonly flights: Flights }
 
 const AT_ONCE = 8
 
 /** Compares every renewal's source with its target and repairs what differs: whatever events missed. `only` names one renewal. */
 export async function sweep(deps: SweepDeps, options: { force?: boolean; only?: string } = {}): Promise<Outcome[]> {
-  const renewals = (await deps.list.load()).filter(({ name }) => options.only === undefined || name === options.only)
-  const tasks = (await Promise.all(renewals.map((renewal) => resolve(deps, renewal)))).flat()
-  const outcomes: Outcome[] = []
+  const { renewals, problems } = await deps.list.load()
+  const wanted = renewals.filter(({ name }) => options.only === undefined || name === options.only)
+  const tasks = (await Promise.all(wanted.map((renewal) => resolve(deps, renewal)))).flat()
+  const outcomes = problems.map((problem): Outcome => ({ result: 'refused', reasons: [problem] }))
+  const event = `sweep ${deps.world.id()}`
+  const run = ({ renewal, secretId }: Task) =>
+    // One run at a time for each renewal: a delivery may be working on it.
+    deps.flights.join(renewal.name, event, (onReplaced) => renew(deps, renewal, { secretId, onReplaced, ...(options.force ? { force: true } : {}) })).done
   const work = async (): Promise<void> => {
     for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
-      const outcome = 'result' in task ? task : await renew(deps, task.renewal, { secretId: task.secretId, ...(options.force ? { force: true } : {}) })
+      const outcome = 'result' in task ? task : await run(task)
       const { renewal, secretId, result, reasons, fingerprint } = outcome
       deps.world.log.info({ renewal, secret: secretId, result, fingerprint, reason: reasons?.join('; ') }, `sweep ${result}`)
       outcomes.push(outcome)

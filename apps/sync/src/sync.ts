@@ -30,7 +30,7 @@ export function createSync(options: {
     codeEngine,
     secretsManager: createSecretsManager({ ...reach, url: config.secretsManagerUrl }),
     state: createStateStore({ codeEngine, project, name: `${app}-state` }),
-    list: createRenewalList({ codeEngine, project, name: `${app}-renewals`, single }),
+    list: createRenewalList({ world, codeEngine, project, name: `${app}-renewals`, single }),
     flights: createFlights({ maxWorking: 16 }),
     project,
     proofLimitMs,

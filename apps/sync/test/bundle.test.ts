@@ -8,7 +8,7 @@ import { before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { issueLeaf } from '@everleaf/pki/issue'
 import { createNodeHttp } from '@everleaf/world'
-import { FarSide, PROJECT } from './far-side.ts'
+import { FarSide, PROJECT, type Version } from './far-side.ts'
 
 const bundle = fileURLToPath(new URL('../dist/sync.js', import.meta.url))
 const build = fileURLToPath(new URL('../build.ts', import.meta.url))
@@ -70,28 +70,59 @@ test('the bundle needs nothing beside it', async () => {
   await assert.rejects(access(join(bundle, '..', 'node_modules')))
 })
 
-test('the bundle rotates from a cold start and ends with 0 on SIGTERM', async () => {
-  await using far = await new FarSide().start()
-  const now = new Date()
-  const leaf = (days: number) => issueLeaf({ names: ['site.test'], now, lifeMs: days * 86_400_000 })
-  const [old, fresh] = await Promise.all([leaf(30), leaf(90)])
-  const version = { id: SECRET, created_at: now.toISOString(), certificate: fresh.certificate, private_key: fresh.privateKey }
+/** A far side with one renewal, and the settings of a sync that works on it. */
+async function farSide(old: { certificate: string; privateKey: string }, version: Version) {
+  const far = await new FarSide().start()
   far.secrets.set(SECRET, { name: 'cert', type: 'imported_cert', group: 'default', labels: [], versions: [version] })
   far.putSecret('tls', { tls_cert: old.certificate, tls_key: old.privateKey })
   const port = await far.site('tls')
   const folder = await mkdtemp(join(tmpdir(), 'sync-'))
   await writeFile(join(folder, 'token'), 'canary')
-  const startedAt = performance.now()
-  const { child, lines, listening } = start({
+  const env = {
     ...settings,
-    IAM_URL: `${far.url}/iam`,
-    SECRETS_MANAGER_URL: `${far.url}/sm`,
-    CE_API_BASE_URL: `${far.url}/ce`,
-    SYNC_TOKEN_FILE: join(folder, 'token'),
-    SYNC_SECRET_ID: SECRET,
-    SYNC_TARGET_SECRET: 'tls',
+    ...{ IAM_URL: `${far.url}/iam`, SECRETS_MANAGER_URL: `${far.url}/sm`, CE_API_BASE_URL: `${far.url}/ce` },
+    ...{ SYNC_TOKEN_FILE: join(folder, 'token'), SYNC_SECRET_ID: SECRET, SYNC_TARGET_SECRET: 'tls' },
     SYNC_PROBES: `site.test:${port}@127.0.0.1:${port}`,
-  })
+  }
+  return {
+    far,
+    env,
+    async [Symbol.asyncDispose]() {
+      await far[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true })
+    },
+  }
+}
+
+test('the bundle sweeps as a job: 0 all is well, 1 something is not, 2 wrong settings', async () => {
+  const now = new Date()
+  const leaf = (days: number) => issueLeaf({ names: ['site.test'], now, lifeMs: days * 86_400_000 })
+  const [old, fresh, other] = await Promise.all([leaf(30), leaf(90), leaf(91)])
+  const version = { id: SECRET, created_at: now.toISOString(), certificate: fresh.certificate, private_key: fresh.privateKey }
+  await using stage = await farSide(old, version)
+  const sweep = async (env: Record<string, string>, ...args: string[]) => {
+    const { child } = start(env, ['sweep', ...args])
+    return ((await once(child, 'close')) as [number])[0]
+  }
+  assert.equal(await sweep(stage.env), 0)
+  assert.equal(stage.far.ceSecrets.get('tls')?.data.tls_cert, fresh.certificate)
+  assert.equal(await sweep(stage.env), 0, 'there is nothing to do')
+  stage.far.secrets
+    .get(SECRET)
+    ?.versions.push({ ...version, id: 'v2', created_at: new Date(now.getTime() + 1_000).toISOString(), certificate: other.certificate })
+  assert.equal(await sweep(stage.env), 1, 'the key of another certificate is refused')
+  assert.equal(await sweep({ ...stage.env, SECRETS_MANAGER_URL: 'nowhere' }), 2)
+})
+
+test('the bundle rotates from a cold start and ends with 0 on SIGTERM', async () => {
+  const now = new Date()
+  const leaf = (days: number) => issueLeaf({ names: ['site.test'], now, lifeMs: days * 86_400_000 })
+  const [old, fresh] = await Promise.all([leaf(30), leaf(90)])
+  const version = { id: SECRET, created_at: now.toISOString(), certificate: fresh.certificate, private_key: fresh.privateKey }
+  await using stage = await farSide(old, version)
+  const { far } = stage
+  const startedAt = performance.now()
+  const { child, lines, listening } = start(stage.env)
   const http = createNodeHttp()
   try {
     const url = `http://127.0.0.1:${await listening}/`
@@ -127,5 +158,4 @@ test('the bundle rotates from a cold start and ends with 0 on SIGTERM', async ()
   const [code] = (await once(child, 'exit')) as [number]
   assert.equal(code, 0)
   assert.ok(!lines.join('\n').includes('canary'))
-  await rm(folder, { recursive: true })
 })

@@ -89,7 +89,7 @@ async function stage(
       answerMs: options.answerMs ?? 4_000,
     },
   })
-  const server = createSyncServer({ ...sync.deps, headerName: 'auth-sm-tls-sync', headerValue: new Secret(HEADER) })
+  const server = createSyncServer({ ...sync.deps, sweep: () => sync.sweep(), headerName: 'auth-sm-tls-sync', headerValue: new Secret(HEADER) })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   return {
@@ -99,8 +99,8 @@ async function stage(
     lines,
     sync,
     world,
-    async post(body: unknown, headers: Record<string, string> = { 'auth-sm-tls-sync': HEADER }) {
-      const answer = await world.http.request({ method: 'POST', url, headers, body: typeof body === 'string' ? body : JSON.stringify(body) })
+    async post(body: unknown, headers: Record<string, string> = { 'auth-sm-tls-sync': HEADER }, path = '') {
+      const answer = await world.http.request({ method: 'POST', url: url + path, headers, body: typeof body === 'string' ? body : JSON.stringify(body) })
       return {
         status: answer.status,
         body: JSON.parse(Buffer.from(answer.body).toString()) as { secrets?: { result: string; reasons?: string[] }[]; error?: string },
@@ -325,6 +325,40 @@ test('a secret that no renewal names is ignored', async () => {
   assert.ok(!on.far.calls.some((call) => call.includes(secretId(77))))
 })
 
+test('POST /sweep brings what no event told of, whatever its body says; then there is nothing to do', async () => {
+  await using s = await stage({ count: 3 })
+  const tick = { id: 'tick', type: 'com.example.anything' }
+  const swept = await s.post(tick, undefined, 'sweep')
+  assert.equal(swept.status, 201)
+  assert.deepEqual(
+    swept.body.secrets?.map(({ result }) => result),
+    ['proven', 'proven', 'proven'],
+  )
+  assert.equal((await s.post('no JSON', undefined, 'sweep')).status, 200)
+})
+
+test('POST /sweep asks for the header', async () => {
+  await using s = await stage()
+  assert.equal((await s.post({}, {}, 'sweep')).status, 403)
+  assert.equal(s.target()?.tls_cert, s.old.pair.tls_cert)
+})
+
+test('a sweep that outlasts the caller is answered with 202 and finished; a second call waits for the same one', async () => {
+  await using s = await stage({ site: { delayMs: 400 }, answerMs: 100 })
+  const [one, two] = await Promise.all([s.post({}, undefined, 'sweep'), s.post({}, undefined, 'sweep')])
+  assert.deepEqual([one.status, two.status], [202, 202])
+  await s.sync.deps.flights.settled()
+  assert.equal(s.state()?.state, 'fresh')
+  assert.equal(s.far.calls.filter((call) => call.startsWith('PUT') && call.endsWith('/secrets/tls-0')).length, 1)
+})
+
+test('a sweep meets a delivery of the same renewal: the target is written once', async () => {
+  await using s = await stage()
+  const [delivered, swept] = await Promise.all([s.post(eventOf([secretId(0)])), s.post({}, undefined, 'sweep')])
+  assert.deepEqual([delivered.status, swept.status].sort(), [200, 201])
+  assert.equal(s.far.calls.filter((call) => call.startsWith('PUT') && call.endsWith('/secrets/tls-0')).length, 1)
+})
+
 /** Replaces the renewals of a stage by these. */
 const relist = (far: FarSide, renewals: readonly unknown[]) => far.putConfigMap('sync-renewals', { 'renewals.json': JSON.stringify({ version: 1, renewals }) })
 const listed = (far: FarSide) => (JSON.parse(far.configMaps.get('sync-renewals')?.data['renewals.json'] ?? '') as { renewals: { target: string }[] }).renewals
@@ -369,6 +403,18 @@ test('what was read ahead for a renewal that is gone changes nothing', async () 
     ['ignored'],
   )
   assert.equal(s.target()?.tls_cert, s.fresh.pair.tls_cert)
+})
+
+test('a faulty renewal stops itself alone: others are brought, and an event that may be for it is to come again', async () => {
+  await using s = await stage({ count: 2 })
+  const [good, faulty] = listed(s.far)
+  relist(s.far, [good, { ...faulty, probes: [{ host: 'https://site.test', port: 443 }] }])
+  assert.equal((await s.post(eventOf([secretId(0)]))).status, 201)
+  const { status, body } = await s.post(eventOf([secretId(1)], 'event-2'))
+  assert.equal(status, 503)
+  assert.match(body.secrets?.[0]?.reasons?.[0] ?? '', /renewals\[1\]\.probes/)
+  assert.equal(s.target(1)?.tls_cert, s.old.pair.tls_cert)
+  assert.equal((await s.post({}, undefined, 'sweep')).status, 422)
 })
 
 test('a batch with one refused and one proven is answered with 422 and does both', async () => {

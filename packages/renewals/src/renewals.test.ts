@@ -5,10 +5,7 @@ import { connectTarget, forSecret, isSourceOf, parseProbe, type Renewal, readRen
 const uuid = '0b5571f7-21e6-42b7-91c5-3f5ac9793a46'
 const renewal = { name: 'a', source: { id: uuid }, target: 'tls', probes: [{ host: 'a.test', port: 443 }] }
 const read = (...renewals: unknown[]) => readRenewals({ version: 1, renewals })
-const problemsOf = (...renewals: unknown[]) => {
-  const outcome = read(...renewals)
-  return 'problems' in outcome ? outcome.problems.join('\n') : ''
-}
+const problemsOf = (...renewals: unknown[]) => read(...renewals).problems.join('\n')
 
 const faults: readonly [string, object, RegExp][] = [
   ['an unknown member', { extra: 1 }, /unknown member extra/],
@@ -34,12 +31,29 @@ for (const [name, change, problem] of faults)
     assert.match(problemsOf({ ...renewal, ...change, ...(Object.hasOwn(change, '__proto__') ? change : {}) }), problem))
 
 test('readRenewals() refuses two renewals of one name or one target', () => {
-  assert.match(problemsOf(renewal, { ...renewal, target: 'other' }), /same name/)
-  assert.match(problemsOf(renewal, { ...renewal, name: 'b' }), /same target/)
+  assert.match(problemsOf(renewal, { ...renewal, target: 'other' }), /a, a: two renewals have the same name/)
+  assert.match(problemsOf(renewal, { ...renewal, name: 'b' }), /a, b: two renewals have the same target/)
+})
+
+test('readRenewals() goes on with what is in order', () => {
+  const other = (name: string, target: string) => ({ ...renewal, name, target })
+  const { renewals, problems } = read(
+    renewal,
+    { ...other('b', 'tls-b'), probes: [{ host: 'https://b.test', port: 443 }] },
+    other('c', 'x'),
+    other('d', 'x'),
+    other('e', 'y'),
+  )
+  assert.deepEqual(
+    renewals.map(({ name }) => name),
+    ['a', 'e'],
+  )
+  assert.equal(problems.length, 2)
 })
 
 for (const document of [undefined, null, [], 'x', {}, { version: 2, renewals: [] }, { version: 1, renewals: {} }])
-  test(`readRenewals() refuses ${JSON.stringify(document)}`, () => assert.ok('problems' in readRenewals(document)))
+  test(`readRenewals() refuses ${JSON.stringify(document)}`, () =>
+    assert.deepEqual([readRenewals(document).renewals.length, readRenewals(document).problems.length], [0, 1]))
 
 for (const [text, expected] of [
   ['a.test:443', { host: 'a.test', port: 443 }],

@@ -26,7 +26,8 @@ export type Renewal = {
 /** What is known of a secret without its data. */
 export type SecretFacts = { readonly id: string; readonly name: string; readonly group: string; readonly labels: readonly string[] }
 
-export type Read = { readonly renewals: readonly Renewal[] } | { readonly problems: readonly string[] }
+/** The renewals that can be used, and what is wrong with the others, each with its place. */
+export type Read = { readonly renewals: readonly Renewal[]; readonly problems: readonly string[] }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const DNS_NAME = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/
@@ -35,21 +36,33 @@ const ACCEPT: readonly Accept[] = ['no-san', 'ca-leaf', 'lone-leaf']
 const MEMBERS = ['name', 'source', 'project', 'target', 'probes', 'boundHosts', 'accept', 'trust', 'overwrite']
 const MAX_RENEWALS = 500
 
-/** Checks a whole document against renewals.schema.json; every problem names its place. Nothing of a faulty document is used. */
+/**
+ * Checks a whole document against renewals.schema.json. A faulty entry is left out, and of entries that share a name or a target all are,
+ * for nobody can tell which is meant: one wrong word must not stop the others. Nothing is used of a document that is none.
+ */
 export function readRenewals(document: unknown): Read {
   const problems: string[] = []
   const root = record(document)
-  if (root === undefined || root.version !== 1 || !Array.isArray(root.renewals)) return { problems: ['the document is not {"version": 1, "renewals": […]}'] }
+  if (root === undefined || root.version !== 1 || !Array.isArray(root.renewals)) return unusable('the document is not {"version": 1, "renewals": […]}')
   if (Object.keys(root).some((key) => key !== 'version' && key !== 'renewals' && key !== '$schema'))
     problems.push('the document has a member other than version and renewals')
-  if (root.renewals.length > MAX_RENEWALS) return { problems: [`there are more than ${MAX_RENEWALS} renewals`] }
-  const renewals = root.renewals.map((entry: unknown, at: number) => readRenewal(entry, `renewals[${at}]`, problems)).filter((renewal) => renewal !== undefined)
-  for (const [what, key] of [
-    ['name', (renewal: Renewal) => renewal.name],
-    ['target', (renewal: Renewal) => `${renewal.project ?? ''} ${renewal.target}`],
-  ] as const)
-    if (new Set(renewals.map(key)).size !== renewals.length) problems.push(`two renewals have the same ${what}`)
-  return problems.length > 0 ? { problems } : { renewals }
+  if (root.renewals.length > MAX_RENEWALS) return unusable(`there are more than ${MAX_RENEWALS} renewals`)
+  let renewals = root.renewals.map((entry: unknown, at: number) => readRenewal(entry, `renewals[${at}]`, problems)).filter((renewal) => renewal !== undefined)
+  for (const [what, key] of SHARED_BY_NONE) {
+    const shared = renewals.filter((one) => renewals.some((other) => other !== one && key(other) === key(one)))
+    if (shared.length > 0) problems.push(`${shared.map(({ name }) => name).join(', ')}: two renewals have the same ${what}`)
+    renewals = renewals.filter((renewal) => !shared.includes(renewal))
+  }
+  return { renewals, problems }
+}
+
+const SHARED_BY_NONE: readonly (readonly [string, (renewal: Renewal) => string])[] = [
+  ['name', ({ name }) => name],
+  ['target', ({ project, target }) => `${project ?? ''} ${target}`],
+]
+
+function unusable(problem: string): Read {
+  return { renewals: [], problems: [problem] }
 }
 
 /** A probe written as `host:port` or `host:port@address:port`. */
