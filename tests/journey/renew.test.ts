@@ -107,6 +107,7 @@ test("IBM's sample certificates are stored, refused for want of a SAN, and synce
   )
   const created = await run('renew', 'create', 'sample', '--host', 'example.com', '--secret', 'sm-cert', '--target', 'ce-cert')
   assert.equal(created.status, 0, created.stderr)
+  assert.match(created.stdout, /warning: a version like the present one would be refused:\n {2}no-san/)
 
   const version = { certificate: sample.second, private_key: sample.key, custom_metadata: { a: 'b' }, version_custom_metadata: { c: 'd' } }
   assert.equal((await platform.api('POST', `${secrets}/${secret.body.id}/versions`, version)).status, 201)
@@ -123,6 +124,45 @@ test("IBM's sample certificates are stored, refused for want of a SAN, and synce
   assert.equal(rotated.status, 0, rotated.stdout + rotated.stderr)
   assert.match(rotated.stdout, /warning.*browser/i)
   assert.equal(await servedLeaf('example.com', platform.ports.public), fingerprintOf(sample.second))
+})
+
+test('what sync could not use is refused before anything is made, and the other renewals go on', { timeout: 120_000 }, async () => {
+  const { leaf } = await chainMaker()
+  const host = 'steady.example.com'
+  const bundle = await leaf([host, 'other.example.com'])
+  const files = ['--certificate', file('steady.pem', bundle.certificate), '--key', file('steady.key', bundle.privateKey)]
+  const whole = [...files, '--intermediate', file('steady-i.pem', bundle.intermediate)]
+  assert.equal((await run('renew', 'create', 'steady', '--host', host, '--app', 'shop', ...whole)).status, 0)
+  for (const [words, says] of [
+    [['--host', `https://${host}`], /\.probes/],
+    [['--host', 'a b'], /\.probes/],
+    [['--host', 'other.example.com', '--connect', 'no where'], /\.probes/],
+    [['--host', 'other.example.com', '--target', 'steady-tls'], /steady, wrong: two renewals have the same target/],
+    [['--host', 'other.example.com', '--target', '../tls'], /\.target/],
+  ] as const) {
+    const { status, stderr } = await run('renew', 'create', 'wrong', ...words, ...whole)
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, says)
+  }
+  const made = await platform.api('GET', `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets?search=wrong`)
+  assert.deepEqual(made.body.secrets, [])
+  assert.deepEqual(
+    (await list()).filter(({ name }) => name === 'wrong' || name === 'steady').map(({ name }) => name),
+    ['steady'],
+  )
+  const next = await leaf([host])
+  const rotated = await run(
+    'renew',
+    'rotate',
+    'steady',
+    '--certificate',
+    file('s2.pem', next.certificate),
+    '--key',
+    file('s2.key', next.privateKey),
+    '--intermediate',
+    file('s2-i.pem', next.intermediate),
+  )
+  assert.equal(rotated.status, 0, rotated.stdout + rotated.stderr)
 })
 
 for (const [what, words, status, says] of [

@@ -5,6 +5,10 @@ import type { Terminal } from './terminal.ts'
 
 export const SYNC_APP = 'sync'
 export const PROFILE = 'everleaf-sync'
+/** What the timer's topic, destination and subscription are named. */
+const SWEEP = `${SYNC_APP}-sweep`
+/** Once an hour sync looks for what events missed; the fields are those of IBM's periodic timer. */
+const SWEEP_SCHEDULE = { expression: '0 * * * ?' }
 const HEADER_NAME = 'Auth-SM-TLS-Sync'
 const HEADER_SECRET = 'sync-header'
 const EVENT_TYPE_FILTER = "$.type == 'com.ibm.cloud.secrets-manager.secret_rotated'"
@@ -28,8 +32,11 @@ export async function ensurePipeline({ session, terminal, archive, addresses }: 
   const header = await ensureHeader(session)
   await deployApp(session, { name: SYNC_APP, archive, settings: syncSettings(addresses) })
   app.done()
-  const route = terminal.step('Event Notifications: topic with filters, destination, subscription')
-  await ensureRoute(session, { source: crns.secretsManager, header })
+  const route = terminal.step('Event Notifications: topic with filters, destination, subscription; and a timer that lets sync look for what events missed')
+  const { endpoint = '' } = await session.codeEngine.getApp(session.project, SYNC_APP)
+  await ensureRoute(session, { name: SYNC_APP, description: 'Rotated certificates', source: { id: crns.secretsManager, rules: [] }, url: endpoint, header })
+  const timer = { id: await ensureTimer(session), rules: [{ event_schedule_filter: SWEEP_SCHEDULE }] }
+  await ensureRoute(session, { name: SWEEP, description: 'Time to look for what events missed', source: timer, url: `${endpoint}/sweep`, header })
   route.done()
 }
 
@@ -139,23 +146,39 @@ function syncSettings(addresses: ApiAddresses): Readonly<Record<string, unknown>
   }
 }
 
-async function ensureRoute(session: Session, { source, header }: { source: string; header: string }): Promise<void> {
-  const { eventNotifications, codeEngine, project } = session
-  const { endpoint = '' } = await codeEngine.getApp(project, SYNC_APP)
+type Route = {
+  readonly name: string
+  readonly description: string
+  readonly source: { id: string; rules: readonly EnRule[] }
+  readonly url: string
+  readonly header: string
+}
+
+/** A topic that one source stands in, a destination that calls `url` with the header, and the subscription that joins them, all of one name. */
+async function ensureRoute({ eventNotifications }: Session, { name, description, source, url, header }: Route): Promise<void> {
+  const named = <T extends { readonly name: string }>(list: readonly T[]) => list.find((one) => one.name === name)
   const topic = await ensure(
-    async () => (await eventNotifications.listTopics()).find(({ name }) => name === SYNC_APP),
-    () => eventNotifications.createTopic({ name: SYNC_APP, description: 'Rotated certificates', sources: [{ id: source, rules: [] }] }),
+    async () => named(await eventNotifications.listTopics()),
+    () => eventNotifications.createTopic({ name, description, sources: [source] }),
   )
-  const params = { type: 'application', url: endpoint, verb: 'post', custom_headers: { [HEADER_NAME]: header }, sensitive_headers: [HEADER_NAME] }
-  const known = (await eventNotifications.listDestinations()).find(({ name }) => name === SYNC_APP)
+  const params = { type: 'application', url, verb: 'post', custom_headers: { [HEADER_NAME]: header }, sensitive_headers: [HEADER_NAME] }
+  const known = named(await eventNotifications.listDestinations())
   const destination =
     known === undefined
-      ? await eventNotifications.createDestination({ name: SYNC_APP, type: 'ibmce', description: 'The sync app', config: { params } })
+      ? await eventNotifications.createDestination({ name, type: 'ibmce', description: 'The sync app', config: { params } })
       : await eventNotifications.updateDestination(known.id, { config: { params } })
   await ensure(
-    async () => (await eventNotifications.listSubscriptions()).find(({ name }) => name === SYNC_APP),
-    () => eventNotifications.createSubscription({ name: SYNC_APP, destination_id: destination.id, topic_id: topic.id, description: '' }),
+    async () => named(await eventNotifications.listSubscriptions()),
+    () => eventNotifications.createSubscription({ name, destination_id: destination.id, topic_id: topic.id, description: '' }),
   )
+}
+
+/** The id of the instance's periodic timer, enabled. */
+async function ensureTimer({ eventNotifications }: Session): Promise<string> {
+  const timer = (await eventNotifications.listSources()).find(({ type }) => type === 'periodic-timer')
+  if (timer === undefined) throw new Error('Event Notifications has no periodic timer')
+  if (!timer.enabled) await eventNotifications.updateSource(timer.id, { enabled: true })
+  return timer.id
 }
 
 /** The rule that lets one secret's rotations through: the event type, and the secret wherever it stands in a batch. */
@@ -163,15 +186,23 @@ export function ruleFor(secretName: string): EnRule {
   return { enabled: true, event_type_filter: EVENT_TYPE_FILTER, notification_filter: `$.data.secrets[?(@.secret_name == '${secretName}')]` }
 }
 
-/** Makes the topic's rules those of the given secrets. */
+const MAX_RULES = 100
+const MAX_FILTER = 255
+
+/**
+ * Makes the topic's rules those of the given secrets. Where they are too many for a topic, or a name too long for a filter, all rotations
+ * are let through: sync leaves those alone that no renewal names.
+ */
 export async function setRules(session: Session, secretNames: readonly string[]): Promise<void> {
   const { eventNotifications } = session
   const { secretsManager } = await instanceCrns(session)
   const topic = (await eventNotifications.listTopics()).find(({ name }) => name === SYNC_APP)
   if (topic === undefined) throw new Error(`there is no topic named ${SYNC_APP}`)
+  const rules = [...new Set(secretNames)].map(ruleFor)
+  const fits = rules.length <= MAX_RULES && rules.every(({ notification_filter: filter = '' }) => filter.length <= MAX_FILTER)
   await eventNotifications.replaceTopic(topic.id, {
     name: SYNC_APP,
     description: 'Rotated certificates',
-    sources: [{ id: secretsManager, rules: secretNames.map(ruleFor) }],
+    sources: [{ id: secretsManager, rules: fits ? rules : [{ enabled: true, event_type_filter: EVENT_TYPE_FILTER }] }],
   })
 }

@@ -1,6 +1,8 @@
 import { ApiFailure } from '@everleaf/clients'
+import { readRenewals as readRenewalDocument } from '@everleaf/renewals'
 import { orMissing } from './ensure.ts'
-import { SYNC_APP } from './pipeline.ts'
+import { WrongUse } from './home.ts'
+import { SYNC_APP, setRules } from './pipeline.ts'
 import type { Session } from './session.ts'
 
 /** One entry of the config map `sync-renewals` (packages/renewals/renewals.schema.json). */
@@ -50,17 +52,32 @@ export async function readState({ codeEngine, project }: Session, name: string):
   return text === undefined ? undefined : (JSON.parse(text) as RenewalState)
 }
 
-/** Changes the list under If-Match, so that two of these at once lose nothing. */
-export async function changeRenewals(session: Session, change: (list: readonly Renewal[]) => readonly Renewal[]): Promise<readonly Renewal[]> {
-  const { codeEngine, project } = session
+/** Throws WrongUse where sync could not use one of these. */
+export function checkRenewals(list: readonly Renewal[]): void {
+  const { problems } = readRenewalDocument({ version: 1, renewals: list })
+  if (problems.length > 0) throw new WrongUse(`The list of renewals cannot be this:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+}
+
+/**
+ * Changes the list under If-Match, so that two of these at once lose nothing, and before it what Event Notifications lets through: a
+ * renewal that stands in the list is one whose events come. Throws WrongUse where sync could not use the new list.
+ */
+export async function changeRenewals(session: Session, change: (list: readonly Renewal[]) => readonly Renewal[]): Promise<void> {
+  const { codeEngine, secretsManager, project } = session
   for (let conflicts = 0; ; conflicts++) {
     const map = await orMissing(codeEngine.getConfigMap(project, RENEWALS))
     const next = change(renewalsIn(map?.data?.[KEY]))
+    checkRenewals(next)
+    const sources = await Promise.all(next.map(({ source }) => orMissing(secretsManager.getSecretMetadata(source.id))))
+    await setRules(
+      session,
+      sources.flatMap((secret) => (secret === undefined ? [] : [secret.name])),
+    )
     const data = { [KEY]: JSON.stringify({ version: 1, renewals: next }, null, 2) }
     try {
       if (map === undefined) await codeEngine.createConfigMap(project, { name: RENEWALS, data })
       else await codeEngine.replaceConfigMap(project, RENEWALS, { json: { data }, ifMatch: map.entity_tag })
-      return next
+      return
     } catch (error) {
       const isConflict = error instanceof ApiFailure && (error.status === 412 || error.status === 409)
       if (!isConflict || conflicts >= MAX_CONFLICTS) throw error

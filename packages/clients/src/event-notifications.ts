@@ -3,7 +3,13 @@ import { type ClientOptions, call, path, type Query } from './call.ts'
 import { multipart, type Part } from './multipart.ts'
 
 export type EnSource = { readonly id: string; readonly name: string; readonly description: string; readonly enabled: boolean; readonly type?: string }
-export type EnRule = { readonly enabled?: boolean; readonly event_type_filter?: string; readonly notification_filter?: string }
+export type EnRule = {
+  readonly enabled?: boolean
+  readonly event_type_filter?: string
+  readonly notification_filter?: string
+  /** For the periodic timer, instead of the two filters. */
+  readonly event_schedule_filter?: { readonly starts_at?: string; readonly ends_at?: string; readonly expression: string }
+}
 
 export type EnTopic = {
   readonly id: string
@@ -54,6 +60,8 @@ export function createEventNotifications(options: ClientOptions & { readonly ins
     listSources: (): Promise<EnSource[]> => all('/sources', 'sources'),
     createSource: (body: { name: string; description: string; enabled?: boolean }): Promise<EnSource> => send('POST', '/sources', { json: body }),
     getSource: (id: string): Promise<EnSource> => send('GET', path`/sources/${id}`),
+    updateSource: (id: string, change: { name?: string; description?: string; enabled?: boolean }): Promise<EnSource> =>
+      send('PATCH', path`/sources/${id}`, { json: change }),
     deleteSource: (id: string): Promise<void> => send('DELETE', path`/sources/${id}`),
 
     listTopics: (): Promise<EnTopic[]> => all('/topics', 'topics'),

@@ -1,12 +1,12 @@
 import { ApiError } from '@everleaf/http'
 import { enqueue } from '@everleaf/jobs'
 import type { Tx } from '@everleaf/store'
+import { needAuthorization } from './authorization.ts'
 import { CODES } from './errors.ts'
 import { type CloudEvent, eventOf, withNotificationId } from './event.ts'
 import { readCrn } from './instances.ts'
-import { type RoutedSource, subscribersOf } from './routing.ts'
+import { type RoutedSource, type RoutedSubscription, subscribersOf } from './routing.ts'
 import type { Parts, Tables } from './service.ts'
-import { needAuthorization } from './sources.ts'
 
 export const DELIVER = 'en.deliver'
 
@@ -30,6 +30,13 @@ export type Accepting = { readonly instance: string; readonly event: CloudEvent;
 export async function accept(tx: Tx, parts: Parts, { instance, event, publisher }: Accepting): Promise<{ notificationId: string }> {
   const source = (await parts.routing.of(instance)).get(event.sourceId)
   checkSource(source, event, publisher)
+  return store(tx, parts, { instance, event, subscribers: () => routed(parts, instance, source, event) })
+}
+
+type Storing = { readonly instance: string; readonly event: CloudEvent; readonly subscribers: () => readonly RoutedSubscription[] }
+
+/** Notification, deliveries and their jobs; for an event that was taken before, its notification alone. */
+export async function store(tx: Tx, parts: Parts, { instance, event, subscribers }: Storing): Promise<{ notificationId: string }> {
   const { world } = parts
   const at = world.now().getTime()
   const id = world.id()
@@ -44,9 +51,9 @@ export async function accept(tx: Tx, parts: Parts, { instance, event, publisher 
     .returning('id')
     .executeTakeFirst()
   if (taken === undefined) return { notificationId: await earlier(tx, instance, event) }
-  const subscribers = routed(parts, instance, source, event)
-  if (subscribers.length === 0) return { notificationId: id }
-  const deliveries = subscribers.map((subscription) => ({
+  const to = subscribers()
+  if (to.length === 0) return { notificationId: id }
+  const deliveries = to.map((subscription) => ({
     ...{ id: world.id(), instance, notification_id: id, subscription_id: subscription.id, destination_id: subscription.destination },
     ...{ state: 'pending' as const, attempts: 0, accepted_at: at },
     ...{ first_attempt_at: null, attempt_at: null, answered_at: null, status: null, error: null, next_at: at },

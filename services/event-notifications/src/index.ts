@@ -11,6 +11,7 @@ import { routes } from './routes.ts'
 import { createRouting } from './routing.ts'
 import type { Deps, Parts, Settings, Tables } from './service.ts'
 import { type Registration, registerSource, unregisterSource } from './sources.ts'
+import { TICK, timer } from './timer.ts'
 
 export { type Cidr, classify, type Kind, parseCidr, refusalOfUrl } from './address.ts'
 export { createDialler, createGuardedHttp, type DiallerOptions, type GuardedHttp, systemLookup } from './dialler.ts'
@@ -21,7 +22,7 @@ export type { ProfileName } from './profiles.ts'
 export function createEventNotifications(options: { world: World; store: Store; vault: Vault; deps: Deps; settings: Settings }) {
   const parts: Parts = { ...options, routing: createRouting(options.store, options.world) }
   const service: Service = { prefix: '/event-notifications/v1/instances/:instance', routes, dialect, deps: parts, resource: resourceOf }
-  const jobs: Readonly<Record<string, JobHandler>> = { [DELIVER]: deliverer(parts) }
+  const jobs: Readonly<Record<string, JobHandler>> = { [DELIVER]: deliverer(parts), [TICK]: timer(parts) }
   return {
     service,
     jobs,

@@ -27,6 +27,8 @@ export type RuleRow = {
   enabled: number
   event_type_filter: string
   notification_filter: string | null
+  /** JSON of a periodic timer's schedule; null for every other source. */
+  schedule: string | null
   updated_at: number
 }
 export type DestinationRow = {

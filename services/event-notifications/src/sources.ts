@@ -4,10 +4,11 @@ import { pageAt, type Tx } from '@everleaf/store'
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { Type } from 'typebox'
+import { needAuthorization } from './authorization.ts'
 import { CODES } from './errors.ts'
-import { readCrn } from './instances.ts'
 import { likePattern, PageQuery, pageOf, pageReply } from './page.ts'
 import { lookup, operation, type Parts, type SourceRow, type Tables } from './service.ts'
+import { startTimer } from './timer.ts'
 
 // shapes
 const Name = Type.String({ minLength: 1, maxLength: 255 })
@@ -50,7 +51,8 @@ export const list = lookup({
   async run({ db, baseUrl }, { params, query }) {
     const instance = params.instance ?? ''
     const like = likePattern(query.search)
-    const own = builtInSources(instance).filter((row) => matches(row, query.search))
+    const changed = await db.selectFrom('en_sources').select('id').where('instance', '=', instance).where('type', 'in', BUILT_IN_TYPES).execute()
+    const own = builtInSources(instance).filter((row) => !changed.some(({ id }) => id === row.id) && matches(row, query.search))
     const stored = db
       .selectFrom('en_sources')
       .where('instance', '=', instance)
@@ -86,7 +88,15 @@ export const update = operation({
   body: SourceChange,
   async run({ db, tx, now, deps }, { params, body }) {
     const row = await needSource(db, params.instance ?? '', params.id ?? '')
-    if (isBuiltIn(row)) throw new ApiError(501, CODES.notImplemented, `The operation update_source for the ${row.type} source does not exist in Everleaf yet.`)
+    if (row.type === 'resource-lifecycle-events')
+      throw new ApiError(501, CODES.notImplemented, `The operation update_source for the ${row.type} source does not exist in Everleaf yet.`)
+    // A built-in source is stored once it differs from what every instance has.
+    if (isBuiltIn(row))
+      await db
+        .insertInto('en_sources')
+        .values(row)
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
     const change = {
       ...(body.name === undefined ? {} : { name: body.name }),
       ...(body.description === undefined ? {} : { description: body.description }),
@@ -96,6 +106,7 @@ export const update = operation({
     }
     await db.updateTable('en_sources').set(change).where('instance', '=', row.instance).where('id', '=', row.id).execute()
     deps.routing.changed(tx, row.instance)
+    if (row.type === TIMER) await startTimer(tx, deps, row.instance)
     return withTopics(db, { ...row, ...change })
   },
 })
@@ -148,27 +159,16 @@ export async function unregisterSource(tx: Tx, parts: Parts, { instance, sourceC
   parts.routing.changed(tx, instance)
 }
 
-/** Throws ApiError unless an authorization of this moment lets the service instance act as Event Source Manager. */
-export async function needAuthorization({ deps }: Parts, instance: string, sourceCrn: string): Promise<void> {
-  const source = readCrn(sourceCrn)
-  if (source === undefined) throw new ApiError(400, CODES.badRequest, 'The source is not the CRN of a service instance.')
-  if ((await deps.instanceOf(instance)) === undefined) throw new ApiError(404, CODES.notFound, `There is no Event Notifications instance ${instance}.`)
-  const question = { sourceService: source.service, sourceInstance: source.instance, sourceAccount: source.account, instance }
-  if (await deps.authorizesSource(question)) return
-  throw new ApiError(
-    403,
-    CODES.forbidden,
-    `${source.service} is not authorized to send events here. Create an authorization from ${source.service} to event-notifications with the role Event Source Manager.`,
-  )
-}
-
 // rows
+export const TIMER = 'periodic-timer'
 const BUILT_IN = [
-  { type: 'periodic-timer', name: 'Periodic timer', description: 'Sends events at times set by a schedule' },
+  { type: TIMER, name: 'Periodic timer', description: 'Sends events at times set by a schedule' },
   { type: 'resource-lifecycle-events', name: 'Resource lifecycle events', description: 'Events in the life of resources of the account' },
 ] as const
 
-/** Present in every instance and disabled, as new instances of IBM's have them; they are not stored. */
+const BUILT_IN_TYPES = BUILT_IN.map(({ type }) => type)
+
+/** Present in every instance and disabled, as new instances of IBM's have them; not stored until somebody changes one. */
 function builtInSources(instance: string): SourceRow[] {
   return BUILT_IN.map(({ type, name, description }) => ({
     instance,
@@ -200,8 +200,8 @@ export function matches(row: { name: string; description: string }, search: stri
 
 /** The source by its id; undefined when it is not there. Built-in ones are found too. */
 export async function findSource(db: Kysely<Tables>, instance: string, id: string): Promise<SourceRow | undefined> {
-  const builtIn = builtInSources(instance).find((row) => row.id === id)
-  return builtIn ?? (await db.selectFrom('en_sources').selectAll().where('instance', '=', instance).where('id', '=', id).executeTakeFirst())
+  const stored = await db.selectFrom('en_sources').selectAll().where('instance', '=', instance).where('id', '=', id).executeTakeFirst()
+  return stored ?? builtInSources(instance).find((row) => row.id === id)
 }
 
 async function needSource(db: Kysely<Tables>, instance: string, id: string): Promise<SourceRow> {

@@ -6,9 +6,11 @@ import { CODES } from './errors.ts'
 import { compileFilter } from './filter/compile.ts'
 import { FilterError } from './filter/syntax.ts'
 import { likePattern, PageQuery, pageOf, pageReply } from './page.ts'
-import { lookup, operation, type RuleRow, type Tables, type TopicRow } from './service.ts'
-import { findSource } from './sources.ts'
+import { type Schedule, scheduleProblem } from './schedule.ts'
+import { lookup, operation, type RuleRow, type SourceRow, type Tables, type TopicRow } from './service.ts'
+import { findSource, TIMER } from './sources.ts'
 import { listItems } from './subscriptions.ts'
+import { startTimer } from './timer.ts'
 
 // shapes
 const Rule = Type.Object({
@@ -16,7 +18,13 @@ const Rule = Type.Object({
   enabled: Type.Optional(Type.Boolean()),
   event_type_filter: Type.Optional(Type.String({ maxLength: 255 })),
   notification_filter: Type.Optional(Type.String({ maxLength: 255 })),
-  event_schedule_filter: Type.Optional(Type.Object({})),
+  event_schedule_filter: Type.Optional(
+    Type.Object({
+      starts_at: Type.Optional(Type.String({ maxLength: 64 })),
+      ends_at: Type.Optional(Type.String({ maxLength: 64 })),
+      expression: Type.String({ minLength: 1, maxLength: 100 }),
+    }),
+  ),
   updated_at: Type.Optional(Type.String()),
 })
 const TopicSource = Type.Object({
@@ -48,6 +56,7 @@ export const create = operation({
     await inserted(() => db.insertInto('en_topics').values(row).execute(), row.name)
     await writeSources({ db, id, at, topic: row, before: [] }, body.sources ?? [])
     deps.routing.changed(tx, row.instance)
+    await startTimer(tx, deps, row.instance)
     return { id: row.id, name: row.name, description: row.description, created_at: new Date(at).toISOString() }
   },
 })
@@ -93,6 +102,7 @@ export const replace = operation({
     await db.deleteFrom('en_topic_sources').where('topic_id', '=', row.id).execute()
     await writeSources({ db, id, at: row.updated_at, topic: row, before }, body.sources ?? [])
     deps.routing.changed(tx, row.instance)
+    await startTimer(tx, deps, row.instance)
     return toShape(db, row)
   },
 })
@@ -119,31 +129,45 @@ async function writeSources(writing: Writing, sources: readonly Static<typeof To
       throw new ApiError(400, CODES.badRequest, `There is no source ${source.id} in this instance. List the sources to see their ids.`, target('sources'))
     if (sources.findIndex((other) => other.id === source.id) !== position)
       throw new ApiError(400, CODES.badRequest, `The source ${source.id} stands twice in the topic. Put all its rules together.`, target('sources'))
-    for (const [index, rule] of source.rules.entries()) rules.push(await toRow(writing, source.id, rule, { position: rules.length, index }))
+    for (const [index, rule] of source.rules.entries()) rules.push(await toRow(writing, known, rule, { position: rules.length, index }))
     await db.insertInto('en_topic_sources').values({ topic_id: topic.id, source_id: source.id, instance: topic.instance, position }).execute()
   }
   if (rules.length > 0) await db.insertInto('en_rules').values(rules).execute()
 }
 
-async function toRow(writing: Writing, source: string, rule: Static<typeof Rule>, at: { position: number; index: number }): Promise<RuleRow> {
-  if (rule.event_schedule_filter !== undefined)
-    throw new ApiError(501, CODES.notImplemented, 'Rules with an event_schedule_filter (periodic timer) do not exist in Everleaf yet.')
+async function toRow(writing: Writing, source: SourceRow, rule: Static<typeof Rule>, at: { position: number; index: number }): Promise<RuleRow> {
+  checkSchedule(source, rule, `rules.${at.index}.event_schedule_filter`)
   const wanted = {
     enabled: rule.enabled === false ? 0 : 1,
     // Terraform sends "" for a filter that is not set.
     event_type_filter: rule.event_type_filter || '$.*',
     notification_filter: rule.notification_filter || null,
+    schedule: rule.event_schedule_filter === undefined ? null : JSON.stringify(rule.event_schedule_filter),
   }
   await checkFilter(wanted.event_type_filter, `rules.${at.index}.event_type_filter`)
   if (wanted.notification_filter !== null) await checkFilter(wanted.notification_filter, `rules.${at.index}.notification_filter`)
-  const same = takeSame(writing.before, source, rule.id, wanted)
-  const row = { ...wanted, instance: writing.topic.instance, topic_id: writing.topic.id, source_id: source, position: at.position }
+  const same = takeSame(writing.before, source.id, rule.id, wanted)
+  const row = { ...wanted, instance: writing.topic.instance, topic_id: writing.topic.id, source_id: source.id, position: at.position }
   if (same === undefined) return { ...row, id: writing.id(), updated_at: writing.at }
   const unchanged = sameContent(same, wanted)
   return { ...row, id: same.id, updated_at: unchanged ? same.updated_at : writing.at }
 }
 
-type Content = Pick<RuleRow, 'enabled' | 'event_type_filter' | 'notification_filter'>
+/** The timer's rules have a schedule and no other filter; no other source's have one (en-periodic-timer). */
+function checkSchedule(source: SourceRow, rule: Static<typeof Rule>, name: string): void {
+  const schedule = rule.event_schedule_filter
+  const refuse = (problem: string) => new ApiError(400, CODES.badRequest, `${problem}.`, target(name))
+  if (source.type !== TIMER) {
+    if (schedule !== undefined) throw refuse(`${source.name} is not the periodic timer; its rules take event_type_filter and notification_filter`)
+    return
+  }
+  if (schedule === undefined || rule.event_type_filter || rule.notification_filter)
+    throw refuse('A rule of the periodic timer takes an event_schedule_filter and nothing else')
+  const problem = scheduleProblem(schedule)
+  if (problem !== undefined) throw refuse(`In ${name}: ${problem}`)
+}
+
+type Content = Pick<RuleRow, 'enabled' | 'event_type_filter' | 'notification_filter' | 'schedule'>
 
 /** The rule as it was, taken out of `before`: by the id that the caller sent along, else by its content. */
 function takeSame(before: RuleRow[], source: string, id: string | undefined, wanted: Content): RuleRow | undefined {
@@ -153,7 +177,7 @@ function takeSame(before: RuleRow[], source: string, id: string | undefined, wan
 }
 
 function sameContent(one: Content, other: Content): boolean {
-  return one.enabled === other.enabled && one.event_type_filter === other.event_type_filter && one.notification_filter === other.notification_filter
+  return (['enabled', 'event_type_filter', 'notification_filter', 'schedule'] as const).every((name) => one[name] === other[name])
 }
 
 async function checkFilter(text: string, name: string): Promise<void> {
@@ -232,7 +256,7 @@ function toRule(row: RuleRow) {
   return {
     id: row.id,
     enabled: row.enabled === 1,
-    event_type_filter: row.event_type_filter,
+    ...(row.schedule === null ? { event_type_filter: row.event_type_filter } : { event_schedule_filter: JSON.parse(row.schedule) as Schedule }),
     ...(row.notification_filter === null ? {} : { notification_filter: row.notification_filter }),
     updated_at: new Date(row.updated_at).toISOString(),
   }

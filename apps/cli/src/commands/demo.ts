@@ -4,7 +4,7 @@ import { type DemoAuthority, openDemoAuthority } from '../demo-authority.ts'
 import { endpoints } from '../endpoints.ts'
 import { deployApp, ensure, orMissing, until } from '../ensure.ts'
 import { type Found, findPlatform, isRunning, type Ports } from '../home.ts'
-import { ensurePipeline, SYNC_APP, setRules } from '../pipeline.ts'
+import { ensurePipeline, SYNC_APP } from '../pipeline.ts'
 import { handshake, type Prober, startProber, type Target } from '../prober.ts'
 import { changeRenewals, type Renewal } from '../renewals.ts'
 import { type Rotation, rotate } from '../rotation.ts'
@@ -155,8 +155,7 @@ async function ensureSite(session: Session, { authority, terminal, folder }: { a
     target: TARGET,
     probes: [{ host: HOST, port: found.ports.public, connect: `127.0.0.1:${found.ports.public}` }],
   }
-  const list = await changeRenewals(session, (before) => [...before.filter(({ name }) => name !== SITE), renewal])
-  await setRules(session, await secretNames(session, list))
+  await changeRenewals(session, (before) => [...before.filter(({ name }) => name !== SITE), renewal])
   site.done(`https://${HOST}:${found.ports.public}`)
   return { secretId: secret.id, algorithm: secret.certificate !== undefined && isEcdsa(secret) ? 'ecdsa' : 'rsa' }
 }
@@ -171,11 +170,6 @@ async function firstCertificate({ secretsManager }: Session, authority: DemoAuth
     intermediate: authority.intermediate,
     private_key: issued.privateKey,
   })
-}
-
-async function secretNames({ secretsManager }: Session, list: readonly Renewal[]): Promise<string[]> {
-  const metadata = await Promise.all(list.map(({ source }) => orMissing(secretsManager.getSecretMetadata(source.id))))
-  return metadata.flatMap((found) => (found === undefined ? [] : [found.name]))
 }
 
 function isEcdsa(secret: object): boolean {

@@ -3,12 +3,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ApiFailure } from '@everleaf/clients'
 import { decide, parsePem } from '@everleaf/pki'
+import { connectTarget } from '@everleaf/renewals'
 import { openDemoAuthority } from '../demo-authority.ts'
 import { ensure, orMissing, until } from '../ensure.ts'
 import { WrongUse } from '../home.ts'
-import { ensurePipeline, setRules } from '../pipeline.ts'
+import { ensurePipeline } from '../pipeline.ts'
 import { look } from '../prober.ts'
-import { changeRenewals, isSettled, type Renewal, type RenewalState, readRenewals, readState } from '../renewals.ts'
+import { changeRenewals, checkRenewals, isSettled, type Renewal, type RenewalState, readRenewals, readState } from '../renewals.ts'
 import type { Session } from '../session.ts'
 import { archiveOf } from '../source-archive.ts'
 import { apiAddresses } from '../status.ts'
@@ -40,6 +41,7 @@ type Context = { readonly session: Session; readonly terminal: Terminal; readonl
 
 const LOOK_MS = 5_000
 const PROOF_MS = 60_000
+const ANY_ID = '00000000-0000-4000-8000-000000000000'
 const ACCEPT = ['no-san', 'ca-leaf', 'lone-leaf'] as const
 
 /** Keeps one more certificate fresh: a secret of Secrets Manager, or the user's own files put there first. */
@@ -47,12 +49,23 @@ export async function createRenewal(name: string, options: CreateOptions, { sess
   if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name))
     throw new WrongUse(`A renewal's name has lower-case letters, digits and hyphens, at most 63: not "${name}".`)
   const accept = readAccept(options.accept ?? [])
-  if ((await readRenewals(session)).some((renewal) => renewal.name === name))
-    throw new WrongUse(`There is a renewal named ${name} already. See it with: everleaf renew show ${name}`)
+  const before = await readRenewals(session)
+  if (before.some((renewal) => renewal.name === name)) throw new WrongUse(`There is a renewal named ${name} already. See it with: everleaf renew show ${name}`)
   const { codeEngine, project, found } = session
+  const target = options.target ?? `${name}-tls`
+  const port = options.port === undefined ? found.ports.public : portOf(options.port)
+  const connect = options.connect ?? (options.port === undefined ? `127.0.0.1:${port}` : undefined)
+  const renewal = (id: string): Renewal => ({
+    name,
+    source: { id },
+    target,
+    probes: [{ host: options.host, port, ...(connect === undefined ? {} : { connect }) }],
+    ...(accept.length > 0 ? { accept } : {}),
+  })
+  // Before anything is made; the secret of files has no id yet.
+  checkRenewals([...before, renewal(ANY_ID)])
   const secret = await sourceSecret(session, { name, options, accept })
   await ensurePipeline({ session, terminal, archive: await archiveOf(syncFolder), addresses: await apiAddresses(found) })
-  const target = options.target ?? `${name}-tls`
   const place = terminal.step(`Code Engine secret ${target}${options.app === undefined ? '' : `, domain ${options.host} for the app ${options.app}`}`)
   await ensure(
     () => codeEngine.getSecret(project, target),
@@ -66,17 +79,9 @@ export async function createRenewal(name: string, options: CreateOptions, { sess
     )
   }
   place.done()
-  const port = options.port === undefined ? found.ports.public : portOf(options.port)
-  const connect = options.connect ?? (options.port === undefined ? `127.0.0.1:${port}` : undefined)
-  const renewal: Renewal = {
-    name,
-    source: { id: secret.id },
-    target,
-    probes: [{ host: options.host, port, ...(connect === undefined ? {} : { connect }) }],
-    ...(accept.length > 0 ? { accept } : {}),
-  }
-  const list = await changeRenewals(session, (before) => [...before.filter((other) => other.name !== name), renewal])
-  await setRules(session, await namesOf(session, list))
+  await changeRenewals(session, (list) => [...list.filter((other) => other.name !== name), renewal(secret.id)])
+  const verdict = judge(secret, { options, accept, now: session.world.now() })
+  if (!verdict.accept) terminal.line(`${name}: warning: a version like the present one would be refused:\n${reasonsOf(verdict)}`)
   terminal.line(`${name}: kept fresh from now on. Rotate the secret, or try it with: everleaf renew rotate ${name}`)
 }
 
@@ -138,8 +143,7 @@ export async function verifyRenewal(session: Session, name: string): Promise<{ p
 /** Removes the renewal; the secrets stay, because something may serve with them. */
 export async function deleteRenewal(name: string, { session, terminal }: Context): Promise<void> {
   await find(session, name)
-  const list = await changeRenewals(session, (before) => before.filter((renewal) => renewal.name !== name))
-  await setRules(session, await namesOf(session, list))
+  await changeRenewals(session, (before) => before.filter((renewal) => renewal.name !== name))
   terminal.line(`${name}: no longer kept fresh. Its secrets, app and domain are as they were.`)
 }
 
@@ -208,16 +212,21 @@ async function sourceSecret(session: Session, { name, options, accept }: { name:
     return await secretsManager.getSecret(id)
   }
   const files = readFiles(options)
-  const verdict = decide({
-    bundle: { certificate: files.certificate, intermediate: files.intermediate ?? '' },
-    privateKey: files.private_key,
-    boundHosts: [options.host],
-    accept,
-    now: session.world.now(),
-  })
-  if (!verdict.accept)
-    throw new WrongUse(`These files would not be put in place:\n${verdict.reasons.map(({ code, message }) => `  ${code}: ${message}`).join('\n')}`)
+  const verdict = judge(files, { options, accept, now: session.world.now() })
+  if (!verdict.accept) throw new WrongUse(`These files would not be put in place:\n${reasonsOf(verdict)}`)
   return await secretsManager.createSecret({ secret_type: 'imported_cert', name, ...files })
+}
+
+type Material = { readonly certificate?: string; readonly intermediate?: string; readonly private_key?: string }
+
+/** What the gate says of it, for the host of the renewal. */
+function judge(material: Material, { options, accept, now }: { options: CreateOptions; accept: readonly (typeof ACCEPT)[number][]; now: Date }) {
+  const { certificate = '', intermediate = '', private_key: privateKey = '' } = material
+  return decide({ bundle: { certificate, intermediate }, privateKey, boundHosts: [options.host], accept, now })
+}
+
+function reasonsOf({ reasons }: { readonly reasons: readonly { readonly code: string; readonly message: string }[] }): string {
+  return reasons.map(({ code, message }) => `  ${code}: ${message}`).join('\n')
 }
 
 function readFiles(files: Files): { certificate: string; private_key: string; intermediate?: string } {
@@ -250,11 +259,6 @@ async function demoMaterial(session: Session, renewal: Renewal) {
   return { certificate: issued.certificate, intermediate: authority.intermediate, private_key: issued.privateKey }
 }
 
-async function namesOf({ secretsManager }: Session, list: readonly Renewal[]): Promise<string[]> {
-  const found = await Promise.all(list.map(({ source }) => orMissing(secretsManager.getSecretMetadata(source.id))))
-  return found.flatMap((metadata) => (metadata === undefined ? [] : [metadata.name]))
-}
-
 function readAccept(words: readonly string[]): (typeof ACCEPT)[number][] {
   return words.map((word) => {
     const known = ACCEPT.find((option) => option === word)
@@ -274,8 +278,7 @@ function portOf(text: string): number {
 }
 
 function targetOf(probe: Renewal['probes'][number]): { host: string; port: number; address: string } {
-  const [address = probe.host, port = String(probe.port)] = (probe.connect ?? '').split(':').filter((part) => part !== '')
-  return { host: probe.host, port: Number(port), address }
+  return { host: probe.host, ...connectTarget(probe) }
 }
 
 function fingerprintOf(pem: string): string | undefined {
