@@ -1,5 +1,7 @@
-// Writes docs/reference/{errors,gate,sync}.md from the lists in the code; with --check, fails when a page is not what the code says.
+// Writes docs/reference/{cli,errors,gate,sync}.md from the lists in the code; with --check, fails when a page is not what the code says.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { allFamilies } from '../apps/cli/src/ibmcloud/families.ts'
+import { usage } from '../apps/cli/src/ibmcloud/help.ts'
 import { VARIABLES } from '../apps/sync/src/config.ts'
 import { REASONS } from '../packages/pki/src/reasons.ts'
 import { CODES as codeEngine } from '../services/code-engine/src/errors.ts'
@@ -19,7 +21,20 @@ const apis = {
   'Resource controller and resource manager': resourceController,
   'Secrets Manager': secretsManager,
 }
+const families = await allFamilies()
 const pages = {
+  'docs/reference/cli.md': [
+    "# IBM Cloud's command line, as Everleaf speaks it",
+    '`bin/ibmcloud` finds the running platform by `EVERLEAF_HOME` and is logged in as its own service ID. Exit status: 0 done, 1 failed, 2 wrong use, 3 no platform.',
+    ...families.flatMap((family) => [
+      `## ${family.name === '' ? 'Commands without a service' : `ibmcloud ${family.name}`}`,
+      table(
+        ['command', 'what it does'],
+        family.commands.map((command) => [`\`${usage(family, command)}\``, command.about]),
+      ),
+      `Commands of IBM's that Everleaf does not have: ${family.absent.map((name) => `\`${name}\``).join(', ')}.`,
+    ]),
+  ],
   'docs/reference/errors.md': [
     '# Codes of refusals',
     'The words that programs may rely on. The message beside a code says what to do next and may change.',

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs'
+import { type Authenticator, call, type ClientWorld, keepToken, type Query } from '@everleaf/clients'
+import { Secret } from '@everleaf/world'
+import { Failed, WrongUse } from './wrong-use.ts'
+
+type Sent = { readonly query?: Query; readonly json?: unknown; readonly headers?: Readonly<Record<string, string>> }
+
+/** One API of the platform. All throw ApiFailure; paths are made with `path` of @everleaf/clients. */
+export type Api = {
+  get<T>(path: string, query?: Query): Promise<T>
+  post<T>(path: string, json: unknown, sent?: Sent): Promise<T>
+}
+
+export function openApi(options: { world: ClientWorld; url: string; auth: Authenticator }): Api {
+  const ask = async <T>(method: 'GET' | 'POST', path: string, sent: Sent) => (await call<T>(options, { method, path, ...sent })).body
+  return {
+    get: (path, query = {}) => ask('GET', path, { query }),
+    post: (path, json, sent = {}) => ask('POST', path, { json, ...sent }),
+  }
+}
+
+/** A token kept between commands, won anew by `obtain` when it has ended or a service refused it. */
+export function keptToken(options: {
+  world: ClientWorld
+  kept: { readonly value: string; readonly endsAt: number } | undefined
+  obtain: () => Promise<{ token: Secret; lifeMs: number }>
+  keep: (token: { value: string; endsAt: number } | undefined) => void
+}): Authenticator {
+  const { world, keep } = options
+  let kept = options.kept
+  return keepToken(world, async () => {
+    const now = world.now().getTime()
+    const old = kept
+    kept = undefined
+    if (old !== undefined && old.endsAt - now > 60_000) return { token: new Secret(old.value), lifeMs: old.endsAt - now }
+    const grant = await options.obtain()
+    keep({ value: grant.token.reveal(), endsAt: now + grant.lifeMs })
+    return grant
+  })
+}
+
+/** The claims of a token that came from IAM itself. */
+export function claimsOf(token: Secret): Record<string, unknown> {
+  try {
+    const read: unknown = JSON.parse(Buffer.from(token.reveal().split('.')[1] ?? '', 'base64url').toString('utf8'))
+    if (typeof read === 'object' && read !== null) return { ...read }
+  } catch {
+    // said below
+  }
+  throw new Failed('The token of this login cannot be read. Log in again with: ibmcloud login')
+}
+
+/** A value as it is, or the content of a file: `@file`, so that no secret stands in the command line. Throws WrongUse. */
+export function valueOrFile(text: string): string {
+  if (!text.startsWith('@')) return text
+  const file = text.slice(1)
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new WrongUse(`${file} cannot be read (${error instanceof Error ? error.message : String(error)}).`)
+  }
+}
+
+/** JSON typed on the command line or in `@file`. Throws WrongUse. */
+export function jsonValue(flag: string, text: string): unknown {
+  try {
+    return JSON.parse(valueOrFile(text))
+  } catch (error) {
+    if (error instanceof WrongUse) throw error
+    throw new WrongUse(`--${flag} is not JSON (${error instanceof Error ? error.message : String(error)}).`)
+  }
+}

@@ -1,0 +1,43 @@
+import type { Family } from '../grammar.ts'
+import { completion } from './completion.ts'
+import { login, logout } from './login.ts'
+import { regions, target } from './target.ts'
+import { version } from './version.ts'
+
+export const family: Family = {
+  name: '',
+  synonyms: [],
+  about: "IBM Cloud's command line, as Everleaf speaks it",
+  commands: [login, logout, target, regions, version, completion],
+  absent: [
+    'account',
+    'api',
+    'assist',
+    'billing',
+    'catalog',
+    'ce',
+    'cdn',
+    'cf',
+    'code-engine',
+    'config',
+    'context',
+    'cos',
+    'cr',
+    'dns',
+    'en',
+    'enterprise',
+    'event-notifications',
+    'fn',
+    'iam',
+    'is',
+    'kms',
+    'ks',
+    'oc',
+    'plugin',
+    'secrets-manager',
+    'sl',
+    'sm',
+    'tg',
+    'update',
+  ],
+}

@@ -1,0 +1,31 @@
+/** Where a command's words go. */
+export type Screen = {
+  /** What the command was asked for: standard output, also under --quiet. */
+  result(text: string): void
+  /** How it is going: standard output, nothing under --quiet (IBM's scripts grep this text, so it is not on standard error). */
+  note(text: string): void
+  /** What the reader must know: standard error, always. */
+  warn(text: string): void
+  /** A yes or no from the person at the terminal; undefined where there is none. */
+  ask(question: string): Promise<boolean | undefined>
+}
+
+/** The screen of a real process. */
+export function processScreen(options: { quiet: boolean }): Screen {
+  const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true
+  return {
+    result: (text) => void process.stdout.write(`${text}\n`),
+    note: (text) => void (options.quiet || process.stdout.write(`${text}\n`)),
+    warn: (text) => void process.stderr.write(`${text}\n`),
+    async ask(question) {
+      if (!isTerminal) return undefined
+      const { createInterface } = await import('node:readline/promises')
+      const reader = createInterface({ input: process.stdin, output: process.stdout })
+      try {
+        return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `)).trim())
+      } finally {
+        reader.close()
+      }
+    },
+  }
+}
