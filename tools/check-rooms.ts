@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 
-/** Who may import what of ours (docs/reference/rooms.md shows the same table). */
+/** Who may import what of ours: the one place where it is written down. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   world: [],
   pki: [],

@@ -71,7 +71,7 @@ function stateOf({ method, path }: Published, routes: ReturnType<typeof below>):
 
 /** A path without the names of its parameters. */
 function shape(path: string): string {
-  return path.replace(/:\w+|\{\w+\}/g, '*').replace(/\/$/, '')
+  return path.replace(/:\w+|\{[\w-]+\}/g, '*').replace(/\/$/, '')
 }
 
 function read(): string {

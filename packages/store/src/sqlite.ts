@@ -53,7 +53,7 @@ export class SqliteConnection implements DatabaseConnection {
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }
 
-  // biome-ignore lint/correctness/useYield: the engine answers whole results; nothing here asks for a stream
+  // The engine answers whole results; nothing here asks for a stream.
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('this store does not stream: use pageAfter or pageAt')
   }

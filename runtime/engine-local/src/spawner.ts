@@ -43,7 +43,7 @@ function tell(message: FromHelper): void {
 function die(): never {
   // In a sandbox the kernel ends the whole process tree with process 1.
   if (!isSandbox) for (const id of running.keys()) signal(id, 'SIGKILL')
-  // biome-ignore lint/plugin: this is a program of its own, and its end is what ends its instances
+  // This is a program of its own, and its end is what ends its instances.
   process.exit(0)
 }
 
@@ -101,7 +101,7 @@ function ended(id: string, entry: Running, code: number | null, by: string | nul
     // unshare cannot end by the SIGKILL of its child and answers 1 instead.
     tell(entry.killed ? { type: 'exit', id, code: null, signal: 'SIGKILL' } : { type: 'exit', id, code, signal: by })
   }
-  // biome-ignore lint/style/noRestrictedGlobals: this is a program of its own, without a world
+  // A timer of Node's own: this is a program of its own, without a world.
   const timer = setTimeout(report, LAST_OUTPUT_MS)
   entry.process.once('close', report)
 }
