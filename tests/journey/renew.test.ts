@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { asTheSampleMakesThem, chainMaker, fingerprintOf } from '../support/certificates.ts'
@@ -47,6 +47,19 @@ test('status, hosts, trust and doctor say what is there', async () => {
   assert.match((await run('trust')).stdout, /BEGIN CERTIFICATE/)
   assert.match((await run('doctor')).stdout, /works {2}platform/)
   assert.deepEqual(await list(), [])
+})
+
+test('doctor says what this machine lacks, and is content as long as Everleaf does its work', async () => {
+  const ports = join(place.home, 'run/ports.json')
+  const asWritten = readFileSync(ports, 'utf8')
+  writeFileSync(ports, JSON.stringify({ ...(JSON.parse(asWritten) as object), fixedNames: null }))
+  try {
+    const { status, stdout } = await run('doctor')
+    assert.match(stdout, /not {4}IBM's fixed names: port 443/)
+    assert.equal(status, 0)
+  } finally {
+    writeFileSync(ports, asWritten)
+  }
 })
 
 for (const algorithm of ['ecdsa', 'rsa'] as const) {
