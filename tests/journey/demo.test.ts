@@ -39,8 +39,12 @@ test('demo --once --json proves a rotation on a fresh home, and again on the sam
   for (const name of ['IBMCLOUD_API_KEY', 'IAM_AUTH_URL', 'SECRETS_MANAGER_URL', 'EVENT_NOTIFICATIONS_GUID', 'CODE_ENGINE_PROJECT_ID', 'EVERLEAF_GATEWAY'])
     assert.ok(report.endpoints[name], `endpoints lacks ${name}`)
   assert.deepEqual(processesOf(place.home), [], 'a process was left behind')
+  const ownersKey = /The owner's API key, shown this once: \S{30,}/
+  assert.match(first.stdout, ownersKey)
 
-  const second = reportOf((await everleaf(['demo', '--once', '--json', ...ANY_PORTS], place)).stdout)
+  const again = await everleaf(['demo', '--once', '--json', ...ANY_PORTS], place)
+  assert.doesNotMatch(again.stdout, ownersKey)
+  const second = reportOf(again.stdout)
   assert.equal(second.proven, true)
   assert.equal(second.requests.failed, 0)
   assert.equal(second.rotations[0]?.old_fingerprint, rotation.new_fingerprint, 'the second start found what the first one left')

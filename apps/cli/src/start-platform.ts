@@ -11,12 +11,16 @@ export type StartedPlatform = {
 const START_LIMIT_MS = 30_000
 const WRONG_MACHINE = 3
 
-/** Starts the platform as a child that ends with this process; resolves when it answers. Throws NotHere with the platform's own words. */
+/**
+ * Starts the platform as a child that ends with this process; resolves when it answers. `said` gets each line that the platform prints
+ * besides that it is up: a first start shows the owner's API key this once. Throws NotHere with the platform's own words.
+ */
 export async function startPlatform(options: {
   command: readonly string[]
   args: readonly string[]
   env: NodeJS.ProcessEnv
   world: World
+  said: (line: string) => void
 }): Promise<StartedPlatform> {
   const [file = '', ...before] = options.command
   // A group of its own: Ctrl-C is for us, and we stop it in order.
@@ -26,7 +30,7 @@ export async function startPlatform(options: {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-20_000)
   })
-  await up(child, options.world, { ended, words: () => words })
+  await up(child, options, { ended, words: () => words })
   return {
     ended,
     async stop() {
@@ -36,13 +40,18 @@ export async function startPlatform(options: {
   }
 }
 
-async function up(child: ChildProcess, world: World, { ended, words }: { ended: Promise<number>; words: () => string }): Promise<void> {
+type Watch = { readonly world: World; readonly said: (line: string) => void }
+
+async function up(child: ChildProcess, { world, said }: Watch, { ended, words }: { ended: Promise<number>; words: () => string }): Promise<void> {
   const ready = new Promise<void>((resolve) => {
     let output = ''
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-      if (output.includes('Everleaf is up')) resolve()
-      output = output.slice(-200)
+      const lines = (output + text).split('\n')
+      output = lines.pop() ?? ''
+      for (const line of lines) {
+        if (line.startsWith('Everleaf is up')) resolve()
+        else said(line)
+      }
     })
   })
   const failed = ended.then((code) => {

@@ -57,7 +57,13 @@ export async function demo(options: DemoOptions, world: World): Promise<number> 
   const starting = terminal.step('the platform starts')
   const started = isRunning(options.home)
     ? undefined
-    : await startPlatform({ command: options.platform, args: ['--set', STABLE_WINDOW, ...options.args], env: options.env, world })
+    : await startPlatform({
+        command: options.platform,
+        args: ['--set', STABLE_WINDOW, ...options.args],
+        env: options.env,
+        world,
+        said: (line) => options.terminal.line(line),
+      })
   starting.done(`(${options.home})`)
   try {
     const told = await Promise.race([tell(options, { terminal, world, began }), options.interrupted.then(() => 'interrupted' as const)])
