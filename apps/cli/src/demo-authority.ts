@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Authority, Issued, KeyAlgorithm } from '@everleaf/pki/issue'
-import type { World } from '@everleaf/world'
+import { type World, writeDurably } from '@everleaf/world'
 
 const DAY_MS = 24 * 60 * 60 * 1_000
 const AUTHORITY_DAYS = 3_650
@@ -39,15 +39,16 @@ async function make(file: string, world: Clock): Promise<Kept> {
   const made = await createAuthority({ ...common, name: 'Everleaf demo intermediate', lifeMs: (AUTHORITY_DAYS - 1) * DAY_MS, parent: root })
   const kept: Kept = { root: root.certificate, intermediate: { ...made, notBefore: made.notBefore.toISOString(), notAfter: made.notAfter.toISOString() } }
   mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 })
-  writeFileSync(file, JSON.stringify(kept), { mode: 0o600 })
+  writeDurably(file, JSON.stringify(kept), 0o600)
   return kept
 }
 
 function read(file: string): Kept | undefined {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Kept
+    const kept = JSON.parse(readFileSync(file, 'utf8')) as Partial<Kept> | null
+    return typeof kept?.root === 'string' && typeof kept.intermediate?.certificate === 'string' ? (kept as Kept) : undefined
   } catch {
-    // Not there, or half-written by a demo that was killed: a new authority is as good.
+    // Not there, or damaged: a new authority is as good.
     return undefined
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { accessSync, chmodSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeDurably } from '@everleaf/world'
 
 /** This machine or its folder is not fit: the message says what to do. Exit status 3. */
 export class WrongMachine extends Error {}
@@ -75,20 +76,4 @@ export function rootKey(home: Home): Buffer {
   const key = readFileSync(file)
   if (key.length !== 32) throw new WrongMachine(`The root key is not 32 bytes long: ${file}\nPut the right key back from where you keep it.`)
   return key
-}
-
-/** Writes a file whole or not at all: temporary name, fsync, rename, fsync of the folder. */
-export function writeDurably(file: string, content: string | Uint8Array, mode: number): void {
-  const temporary = `${file}.${randomBytes(4).toString('hex')}.tmp`
-  const handle = openSync(temporary, 'wx', mode)
-  try {
-    writeSync(handle, typeof content === 'string' ? Buffer.from(content) : content)
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
-  renameSync(temporary, file)
-  const folder = openSync(join(file, '..'), 'r')
-  fsyncSync(folder)
-  closeSync(folder)
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import type { Secret } from '@everleaf/world'
+import { type Secret, writeDurably } from '@everleaf/world'
 import type { FastifyInstance } from 'fastify'
-import { type Home, writeDurably } from '../home.ts'
+import type { Home } from '../home.ts'
 
 /** `login.json`: what the command line logs in with, and the instances it works on. */
 type Login = {

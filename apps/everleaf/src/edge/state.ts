@@ -2,8 +2,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 import { existsSync, readFileSync } from 'node:fs'
 import { deserialize, serialize } from 'node:v8'
 import type { Difference, Item, ItemKind } from '@everleaf/link'
-import type { Timer, World } from '@everleaf/world'
-import { writeDurably } from '../home.ts'
+import { type Timer, type World, writeDurably } from '@everleaf/world'
 
 type Value<K extends ItemKind> = Extract<Item, { kind: K }>['value']
 
