@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { environment, type Finished, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
+import { ibmcloudOf } from '../support/ibmcloud.ts'
+import { environment, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
 
 const place = freshHome()
 let platform: Running
@@ -15,16 +16,8 @@ after(async () => {
   place[Symbol.dispose]()
 })
 
-/** `ibmcloud` as a script types it, with the Node of PATH. */
-function ibmcloud(...args: readonly string[]): Promise<Finished> {
-  return finish(spawn('node', [join(ROOT, 'bin/ibmcloud'), ...args], { env: environment(place), stdio: ['ignore', 'pipe', 'pipe'] }), 60_000)
-}
-
-async function done(...args: readonly string[]): Promise<string> {
-  const { status, stdout, stderr } = await ibmcloud(...args)
-  assert.equal(status, 0, `ibmcloud ${args.join(' ')}: ${stdout}${stderr}`)
-  return stdout
-}
+const ibmcloud = ibmcloudOf(place)
+const { done } = ibmcloud
 
 test("an instance is made, found by IBM's own jq paths, and deleted", async () => {
   assert.match(await done('resource', 'service-instance-create', 'en-instance', 'event-notifications', 'lite', 'au-syd'), /^OK$/m)
@@ -86,7 +79,7 @@ test('wrong words are refused with the nearest right ones, and what is absent by
     [['resorce'], 2, /ibmcloud resource/],
     [['resource', 'service-instance-create', 'x', 'event-notifications', 'lit', 'eu-de'], 2, /It has: lite, standard/],
     [['target', '-r', 'eu-dee'], 2, /Did you mean eu-de\?/],
-    [['ce', 'app', 'list'], 1, /does not have "ce"/],
+    [['cos', 'buckets'], 1, /does not have "cos"/],
     [['resource', 'service-keys'], 1, /does not have "service-keys"/],
     [['login', '--sso'], 1, /--apikey @FILE/],
   ] as const) {

@@ -1,21 +1,27 @@
 import { readFileSync } from 'node:fs'
-import { type Authenticator, call, type ClientWorld, keepToken, type Query } from '@everleaf/clients'
+import { type Authenticator, type Call, call, type ClientWorld, keepToken, type Query } from '@everleaf/clients'
 import { Secret } from '@everleaf/world'
 import { Failed, WrongUse } from './wrong-use.ts'
 
-type Sent = { readonly query?: Query; readonly json?: unknown; readonly headers?: Readonly<Record<string, string>> }
+type Sent = Pick<Call, 'query' | 'json' | 'headers' | 'ifMatch'>
 
 /** One API of the platform. All throw ApiFailure; paths are made with `path` of @everleaf/clients. */
 export type Api = {
   get<T>(path: string, query?: Query): Promise<T>
   post<T>(path: string, json: unknown, sent?: Sent): Promise<T>
+  put<T>(path: string, json: unknown, sent?: Sent): Promise<T>
+  patch<T>(path: string, json: unknown, sent?: Sent): Promise<T>
+  remove(path: string, sent?: Sent): Promise<void>
 }
 
 export function openApi(options: { world: ClientWorld; url: string; auth: Authenticator }): Api {
-  const ask = async <T>(method: 'GET' | 'POST', path: string, sent: Sent) => (await call<T>(options, { method, path, ...sent })).body
+  const ask = async <T>(method: Call['method'], path: string, sent: Sent) => (await call<T>(options, { method, path, ...sent })).body
   return {
     get: (path, query = {}) => ask('GET', path, { query }),
     post: (path, json, sent = {}) => ask('POST', path, { json, ...sent }),
+    put: (path, json, sent = {}) => ask('PUT', path, { json, ...sent }),
+    patch: (path, json, sent = {}) => ask('PATCH', path, { json, ...sent }),
+    remove: (path, sent = {}) => ask('DELETE', path, sent),
   }
 }
 

@@ -1,14 +1,17 @@
 import { type Authenticator, apiKeyAuthenticator, type ClientWorld, computeResourceAuthenticator } from '@everleaf/clients'
-import { Secret } from '@everleaf/world'
+import { Secret, type World } from '@everleaf/world'
 import type { Found } from '../home.ts'
 import { type Api, claimsOf, keptToken, openApi } from './api.ts'
 import type { Screen } from './screen.ts'
 import type { State } from './state.ts'
 import { Failed, WrongUse } from './wrong-use.ts'
 
+/** What commands need of the world. */
+export type CommandWorld = ClientWorld & Pick<World, 'randomBytes'>
+
 /** What every command works with. */
 export type Context = {
-  readonly world: ClientWorld
+  readonly world: CommandWorld
   readonly env: Readonly<Record<string, string | undefined>>
   readonly screen: Screen
   readonly found: Found
@@ -17,6 +20,7 @@ export type Context = {
   state(): State
   /** Kept when the command ends well. */
   change(difference: Partial<State>): void
+  forget(...names: readonly (keyof State)[]): void
   /** The login in use. Throws Failed when there is none. */
   readonly auth: Authenticator
   /** An API by its path on the plain listener. */
@@ -24,7 +28,7 @@ export type Context = {
 }
 
 export type ContextOptions = {
-  readonly world: ClientWorld
+  readonly world: CommandWorld
   readonly env: Readonly<Record<string, string | undefined>>
   readonly screen: Screen
   readonly found: Found
@@ -49,6 +53,10 @@ export function createContext(options: ContextOptions): Context {
     base,
     state: () => state,
     change,
+    forget(...names) {
+      state = Object.fromEntries(Object.entries(state).filter(([name]) => !names.includes(name as keyof State)))
+      options.keep(state)
+    },
     auth,
     api: (path) => openApi({ world, url: `${base}${path}`, auth }),
   }

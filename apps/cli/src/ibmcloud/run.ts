@@ -1,7 +1,6 @@
-import type { ClientWorld } from '@everleaf/clients'
 import { ApiFailure } from '@everleaf/clients'
 import { findPlatform } from '../home.ts'
-import { createContext } from './context.ts'
+import { type CommandWorld, createContext } from './context.ts'
 import { allFamilies, FAMILY_WORDS, familyOf } from './families.ts'
 import { type Command, type Family, findCommand, nextWords } from './grammar.ts'
 import { parse } from './parse.ts'
@@ -11,7 +10,7 @@ import { suggest } from './suggest.ts'
 import { Failed, NotHere, WrongUse } from './wrong-use.ts'
 
 export type Around = {
-  readonly world: ClientWorld
+  readonly world: CommandWorld
   readonly env: Readonly<Record<string, string | undefined>>
   readonly home: string
   /** Where the command line keeps its state. */

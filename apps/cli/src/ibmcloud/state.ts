@@ -10,6 +10,10 @@ export type State = {
   readonly loggedOut?: boolean
   readonly token?: { readonly value: string; readonly endsAt: number; readonly of: string }
   readonly region?: string
+  /** The instance of Event Notifications that `en init` chose. */
+  readonly eventNotifications?: string
+  /** The instance of Secrets Manager that `secrets-manager config set service-url` chose. */
+  readonly secretsManagerUrl?: string
   readonly group?: { readonly id: string; readonly name: string }
 }
 

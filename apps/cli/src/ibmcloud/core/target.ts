@@ -28,7 +28,7 @@ export const regions: Command = {
   flags: [outputFlag()],
   async run({ screen }, given) {
     const shown = REGIONS.map(([Name, DisplayName]) => ({ Name, DisplayName }))
-    if (print(screen, given.text('output'), shown)) return
+    if (await print(screen, given.text('output'), shown)) return
     screen.note('Listing regions...\n')
     screen.result(table(['Name', 'Display name'], REGIONS))
   },
@@ -95,7 +95,7 @@ export async function showTarget(context: Context, output: string | undefined): 
   const region = regionOf(context)
   const { group } = state()
   const shown = { api_endpoint: base, region: { name: region }, user: { display_name: who }, account: { guid: account }, resource_group: group ?? null }
-  if (print(screen, output, shown)) return
+  if (await print(screen, output, shown)) return
   screen.result(
     facts([
       ['API endpoint', base],

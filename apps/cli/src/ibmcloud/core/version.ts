@@ -9,7 +9,7 @@ export const version: Command = {
   about: 'which grammar this is',
   flags: [outputFlag()],
   async run({ screen }, given) {
-    if (print(screen, given.text('output'), { version: GRAMMAR, build: 'everleaf' })) return
+    if (await print(screen, given.text('output'), { version: GRAMMAR, build: 'everleaf' })) return
     screen.result(`ibmcloud ${GRAMMAR} (Everleaf)`)
   },
 }

@@ -12,7 +12,7 @@ const list: Command = {
   async run({ api, screen }, given) {
     const { resources } = await api(RESOURCE_CONTROLLER).get<{ resources: readonly ResourceGroup[] }>('/v2/resource_groups')
     const shown = given.is('default') ? resources.filter((group) => group.default) : resources
-    if (print(screen, given.text('output'), shown)) return
+    if (await print(screen, given.text('output'), shown)) return
     screen.note('Retrieving all resource groups...\nOK')
     screen.result(
       table(
@@ -32,7 +32,7 @@ const show: Command = {
     const { screen } = context
     const group = await groupOf(context, given.need('GROUP'))
     if (given.is('id')) return screen.result(group.id)
-    if (print(screen, given.text('output'), [group])) return
+    if (await print(screen, given.text('output'), [group])) return
     screen.note(`Retrieving resource group ${group.name}...\nOK\n`)
     screen.result(
       facts([

@@ -30,7 +30,7 @@ const list: Command = {
     const shown = await find(context, given)
     const service = given.text('service-name')
     const of = service === undefined ? shown : shown.filter(({ crn }) => serviceIn(crn) === service)
-    if (print(screen, given.text('output'), of)) return
+    if (await print(screen, given.text('output'), of)) return
     screen.note('Retrieving instances with type service_instance...\nOK')
     const long = given.is('long')
     const rows = of.map(({ name, region_id, state, id, crn }) => [
@@ -60,7 +60,7 @@ const show: Command = {
   async run(context, given) {
     const { screen } = context
     const found = await named(context, given)
-    if (print(screen, given.text('output'), found)) return
+    if (await print(screen, given.text('output'), found)) return
     screen.note(`Retrieving service instance ${given.need('INSTANCE')}...\nOK\n`)
     for (const instance of found)
       screen.result(
@@ -104,7 +104,7 @@ const create: Command = {
       },
       given.is('lock') ? { headers: { 'entity-lock': 'true' } } : {},
     )
-    if (print(screen, given.text('output'), made)) return
+    if (await print(screen, given.text('output'), made)) return
     screen.note(`OK\nService instance ${name} was created.\n`)
     screen.result(described(made))
   },
