@@ -1,23 +1,29 @@
-import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BuildFailed, type BuildRequest, type BuildResult } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
 import { extractArchive } from './archive.ts'
-import { type Detected, detect } from './detect.ts'
+import { openDependencyCache } from './dependency-cache.ts'
+import { detect } from './detect.ts'
 import { IMAGE_FILE, type Image } from './image.ts'
+import type { Workbench } from './languages/language.ts'
+import { SYSTEM_PATH } from './launcher.ts'
+import { toolRunner } from './tools.ts'
 
 export type BuildDeps = {
   readonly world: World
-  /** Environment of npm, so that it finds the machine's own configuration. */
+  /** Environment of npm, pip, go and mvn, so that they find the machine's own configuration. */
   readonly env: Readonly<Record<string, string>>
+  /** Absolute path of a folder for dependencies that are kept between builds. */
+  readonly directory: string
+  /** Absolute path of a folder that tools do not see when they run code of packages. */
+  readonly hidden: string
 }
 
-const OUTPUT_LINES = 2000
-
 /** Makes an image next to its final place and renames it there, so that it appears whole or not at all. Throws BuildFailed. */
-export async function buildImage(request: BuildRequest, { world, env }: BuildDeps): Promise<BuildResult> {
+export async function buildImage(request: BuildRequest, deps: BuildDeps): Promise<BuildResult> {
+  const { world } = deps
   const work = `${request.image}.building-${world.id().slice(0, 8)}`
   const late = new AbortController()
   const timer = world.after(request.timeoutMs, () => late.abort(new BuildFailed('timeout', `The build took longer than ${request.timeoutMs} ms.`)))
@@ -27,15 +33,15 @@ export async function buildImage(request: BuildRequest, { world, env }: BuildDep
     const names = new Set(await readdir(work))
     const text = (name: string) => readFileSync(join(work, name), 'utf8')
     const detected = detect({ names, text, exists: (path) => existsSync(join(work, path)) })
-    request.log(`Node app, started by: ${detected.command.join(' ')}`)
-    if (detected.dependencies !== 'none') await installDependencies(work, detected, { env, signal: late.signal, log: request.log })
+    const command = (await detected.prepare(workbench({ folder: work, deps, signal: late.signal, log: request.log }))) ?? detected.command
+    request.log(`${detected.language} program, started by: ${command.join(' ')}`)
     late.signal.throwIfAborted()
-    const image: Image = { language: detected.language, command: detected.command, env: {}, digest }
+    const image: Image = { language: detected.language, command, env: detected.env, digest }
     await writeSynced(join(work, IMAGE_FILE), JSON.stringify(image))
     await syncFolder(work)
     await rename(work, request.image)
     await syncFolder(dirname(request.image))
-    return { digest, language: detected.language, command: detected.command }
+    return { digest, language: detected.language, command }
   } catch (error) {
     await rm(work, { recursive: true, force: true })
     throw late.signal.aborted ? late.signal.reason : error
@@ -44,42 +50,30 @@ export async function buildImage(request: BuildRequest, { world, env }: BuildDep
   }
 }
 
-type InstallContext = { env: Readonly<Record<string, string>>; signal: AbortSignal; log: (text: string) => void }
+type BenchOptions = { readonly folder: string; readonly deps: BuildDeps; readonly signal: AbortSignal; readonly log: (text: string) => void }
 
-async function installDependencies(work: string, detected: Detected, context: InstallContext): Promise<void> {
-  // A source's own .npmrc may name programs to run and folders to write: npm must not see it.
-  const settings = join(work, '.npmrc')
-  const aside = join(work, '.everleaf-npmrc')
-  const hasSettings = existsSync(settings)
-  if (hasSettings) {
-    context.log('The .npmrc of the source is not used while installing.')
-    await rename(settings, aside)
+function workbench({ folder, deps, signal, log }: BenchOptions): Workbench {
+  const cache = openDependencyCache(join(deps.directory, 'dependencies'))
+  return {
+    folder,
+    log,
+    run: toolRunner({ cwd: folder, env: deps.env, signal, log, hidden: deps.hidden }),
+    program(name, install) {
+      const found = SYSTEM_PATH.split(':')
+        .map((place) => join(place, name))
+        .find((path) => existsSync(path))
+      if (found === undefined) throw new BuildFailed('failed', `${name} is not on this machine where instances see it (${SYSTEM_PATH}): ${install}.`)
+      return found
+    },
+    async cached(name, key, make) {
+      const at = join(folder, name)
+      // One that came with the source is replaced, as `npm ci` does.
+      await rm(at, { recursive: true, force: true })
+      if (await cache.bring(key, at)) return log(`${name} is as it was made before from the same list.`)
+      await make()
+      await cache.keep(key, at)
+    },
   }
-  refuseLocalPackages(work)
-  const verb = detected.dependencies === 'locked' ? 'ci' : 'install'
-  context.log(`npm ${verb}`)
-  await runNpm(work, [verb, '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'], context)
-  if (hasSettings) await rename(aside, settings)
-}
-
-function refuseLocalPackages(work: string): void {
-  const lock = ['npm-shrinkwrap.json', 'package-lock.json'].map((name) => join(work, name)).find((path) => existsSync(path))
-  if (lock === undefined) return
-  if (/"(resolved|version)"\s*:\s*"(file:|git|ssh:|\.|\/)/.test(readFileSync(lock, 'utf8')))
-    throw new BuildFailed('failed', 'The lock file names packages that do not come from a registry: only published packages are installed.')
-}
-
-function runNpm(cwd: string, args: readonly string[], { env, signal, log }: InstallContext): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('npm', args, { cwd, env, signal, stdio: ['ignore', 'pipe', 'pipe'] })
-    let lines = 0
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        for (const line of text.split('\n')) if (line.trim() !== '' && ++lines <= OUTPUT_LINES) log(line.slice(0, 4096))
-      })
-    child.once('error', (cause) => reject(new BuildFailed('failed', 'npm cannot be started: install it, or pack the dependencies with the source.', { cause })))
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new BuildFailed('failed', `npm ended with ${code}: its output in the log says why.`))))
-  })
 }
 
 async function writeSynced(path: string, text: string): Promise<void> {

@@ -42,7 +42,7 @@ export function environmentOf(input: { spec: InstanceSpec; image: Image; port: n
     NODE_COMPILE_CACHE: places.cache,
     TMPDIR: places.temp,
     ...tokens,
-    ...image.env,
+    ...Object.fromEntries(Object.entries(image.env).map(([name, value]) => [name, value.replaceAll('{app}', places.work)])),
     SSL_CERT_FILE: all,
     REQUESTS_CA_BUNDLE: all,
     NODE_EXTRA_CA_CERTS: join(places.trust, trust.extra),

@@ -24,8 +24,10 @@ export type LocalEngineOptions = {
   readonly helper?: string
   /** The Node that instances find as `node`, and that runs the helper. Default: the one that runs this. */
   readonly node?: string
-  /** Environment of npm in builds, so that it finds the machine's own configuration; at least PATH and HOME. */
+  /** Environment of tools in builds, so that they find the machine's own configuration; at least PATH and HOME. */
   readonly buildEnv?: Readonly<Record<string, string>>
+  /** Absolute path of what tools that run code of packages must not see. Default: `directory`. */
+  readonly hidden?: string
   /** `plain` does without namespaces even where they would work. */
   readonly mode?: 'auto' | 'plain'
 }
@@ -44,6 +46,7 @@ class LocalEngine implements Engine {
   readonly #node: string
   readonly #program: string
   readonly #buildEnv: Readonly<Record<string, string>>
+  readonly #hidden: string
   readonly #wanted: readonly Mode[]
   readonly #refusals: string[] = []
   readonly #instances = new Map<string, LocalInstance>()
@@ -60,6 +63,7 @@ class LocalEngine implements Engine {
     this.#node = options.node ?? process.execPath
     this.#program = options.helper ?? fileURLToPath(new URL('./spawner.ts', import.meta.url))
     this.#buildEnv = options.buildEnv ?? { PATH: SYSTEM_PATH, HOME: homedir() }
+    this.#hidden = options.hidden ?? this.#directory
     const namespaces: Mode[] = process.platform === 'linux' ? (process.getuid?.() === 0 ? ['root', 'user'] : ['user']) : []
     this.#wanted = options.mode === 'plain' ? ['plain'] : [...namespaces, 'plain']
   }
@@ -106,7 +110,8 @@ class LocalEngine implements Engine {
   }
 
   build(request: Parameters<Engine['build']>[0]): ReturnType<Engine['build']> {
-    return buildImage(request, { world: this.#world, env: this.#buildEnv })
+    const hidden = this.#hidden
+    return buildImage(request, { world: this.#world, env: this.#buildEnv, directory: this.#directory, hidden })
   }
 
   async close(): Promise<void> {

@@ -8,9 +8,14 @@ import { packTar, type TarEntry } from 'modern-tar'
 import { createLocalEngine } from '../src/index.ts'
 
 /** A fresh folder, an engine in it, and a way to make archives. */
-export async function openSetting(mode: 'auto' | 'plain') {
+export async function openSetting(mode: 'auto' | 'plain', buildEnv?: Readonly<Record<string, string>>) {
   const folder = mkdtempSync(join(tmpdir(), 'everleaf-engine-'))
-  const engine: Engine = await createLocalEngine({ world: createWorld(), directory: join(folder, 'engine'), mode })
+  const engine: Engine = await createLocalEngine({
+    world: createWorld(),
+    directory: join(folder, 'engine'),
+    mode,
+    ...(buildEnv === undefined ? {} : { buildEnv }),
+  })
   return {
     engine,
     folder,

@@ -91,7 +91,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
 
     test('build() leaves nothing of a source that it cannot build', async () => {
       const target = join(setting.folder, 'unbuildable')
-      const archive = await setting.archive({ 'main.py': 'print(1)', 'requirements.txt': '' })
+      const archive = await setting.archive({ 'main.rs': '', 'Cargo.toml': '' })
       await assert.rejects(setting.engine.build({ archive, image: target, timeoutMs: 30_000, log: () => {} }), BuildFailed)
       assert.equal(existsSync(target), false)
     })

@@ -112,6 +112,7 @@ async function build(config: Config, { home, world, key, around, tell, token }: 
   const engine = await createLocalEngine({
     world,
     directory: join(home.run, 'engine'),
+    hidden: home.root,
     mode: config.settings.namespaces === 'off' ? 'plain' : 'auto',
     buildEnv: around.buildEnv,
     ...(around.helper === undefined ? {} : { helper: around.helper }),
