@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type ClientRequest, type IncomingHttpHeaders, request as plainRequest } from 'node:http'
 import { Agent, request } from 'node:https'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Bundle, chainMaker } from '../support/certificates.ts'
 import { deploy, webApp } from '../support/pipeline.ts'
-import { eventually, everleaf, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
+import { ANY_PORTS, environment, eventually, everleaf, freshHome, processesOf, ROOT, type Running, startPlatform } from '../support/platform.ts'
 import { servedLeaf } from '../support/tls.ts'
 
 const place = freshHome()
@@ -202,6 +203,56 @@ test('while core does not answer, an app is started from zero and certificates a
   }
   await eventually('core answers again', async () => (await answers()) === 200)
 })
+
+test('edge killed at once after a swap, core away: the new certificate is served by edge alone', { timeout: 120_000 }, async () => {
+  using own = freshHome()
+  const away = join(own.home, 'core-stays-away')
+  const entry = join(ROOT, 'tests/crash/entry.ts')
+  const env = { EVERLEAF_TEST_CORE_AWAY_FILE: away }
+  const first = await startPlatform({ ...own, entry: [entry], env })
+  const url = `${first.env.CODE_ENGINE_URL}/projects/${first.env.CODE_ENGINE_PROJECT_ID}`
+  await deploy(first, 'swapped', webApp(`response.end('x')`))
+  const { leaf } = await chainMaker()
+  const [old, next] = [await leaf(['swapped.example.com']), await leaf(['swapped.example.com'])]
+  const data = (pair: Bundle) => ({
+    name: 'swapped-tls',
+    format: 'tls',
+    data: { tls_cert: `${pair.certificate}\n${pair.intermediate}`, tls_key: pair.privateKey },
+  })
+  const done = [
+    await first.api('POST', `${url}/secrets`, data(old)),
+    await first.api('POST', `${url}/domain_mappings`, {
+      name: 'swapped.example.com',
+      component: { name: 'swapped', resource_type: 'app_v2' },
+      tls_secret: 'swapped-tls',
+    }),
+  ]
+  assert.deepEqual(
+    done.map(({ status }) => status),
+    [201, 201],
+  )
+  const servedAt = (port: number) => servedLeaf('swapped.example.com', port).catch(() => '')
+  await eventually('the first is served', async () => (await servedAt(first.ports.public)) === old.fingerprint)
+  // Past any delay with which a state could be saved.
+  await sleep(1_500)
+  assert.equal((await first.api('PUT', `${url}/secrets/swapped-tls`, data(next), { 'if-match': '*' })).status, 200)
+  for (let at = 0; at < 2_000 && (await servedAt(first.ports.public)) !== next.fingerprint; at++) await sleep(1)
+  writeFileSync(away, '')
+  first.child.kill('SIGKILL')
+  await eventually('core has gone with edge', () => processesOf(own.home).length === 0)
+
+  rmSync(join(own.home, 'run/ports.json'), { force: true })
+  using _edge = disposable(spawn(process.execPath, [entry, 'up', ...ANY_PORTS], { env: environment({ ...own, env }), stdio: 'ignore' }))
+  const ports = await eventually('edge listens', () => {
+    const file = join(own.home, 'run/ports.json')
+    return existsSync(file) && (JSON.parse(readFileSync(file, 'utf8')) as Running['ports'])
+  })
+  assert.equal(await servedAt(ports.public), next.fingerprint)
+})
+
+function disposable(child: ChildProcess): { [Symbol.dispose](): void } {
+  return { [Symbol.dispose]: () => void child.kill('SIGKILL') }
+}
 
 test('a second platform on one home is refused and says what to do', async () => {
   await assert.rejects(startPlatform(place), /ended with 3[\s\S]*A platform is running on this EVERLEAF_HOME already/)

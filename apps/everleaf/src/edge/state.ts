@@ -1,8 +1,10 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { deserialize, serialize } from 'node:v8'
 import type { Difference, Item, ItemKind } from '@everleaf/link'
-import { type Timer, type World, writeDurably } from '@everleaf/world'
+import { type World, writeDurably } from '@everleaf/world'
+import { openJournal } from './journal.ts'
 
 type Value<K extends ItemKind> = Extract<Item, { kind: K }>['value']
 
@@ -13,18 +15,23 @@ export type EdgeState = {
   readonly get: <K extends ItemKind>(kind: K, key: string) => Value<K> | undefined
   readonly all: <K extends ItemKind>(kind: K) => IterableIterator<[string, Value<K>]>
   readonly items: () => Item[]
-  /** Writes what is not on disk yet. */
+  /** Writes the snapshot anew where there is a journal; the last call. */
   readonly flush: () => void
 }
 
-const SAVE_AFTER_MS = 500
+/** A snapshot is written anew when the journal is longer than it, and than this. */
+const JOURNAL_BYTES = 1_000_000
 const NONCE = 12
 const TAG = 16
 
+/**
+ * A difference is in the journal before anything is done with it, so that a killed edge serves what it served, whether core is there or not
+ * (promises 3 and 7). Certificates and mounted data are on disk by then; the rest may be lost with the machine's power, and core tells it again.
+ */
 export function createState(options: { world: World; file: string; rootKey: Uint8Array }): EdgeState {
+  const { world, file } = options
   const kinds = new Map<ItemKind, Map<string, Item['value']>>()
   const key = Buffer.from(hkdfSync('sha256', options.rootKey, '', 'everleaf edge snapshot', 32))
-  let timer: Timer | undefined
   const table = (kind: ItemKind) => {
     const known = kinds.get(kind)
     if (known !== undefined) return known
@@ -33,52 +40,79 @@ export function createState(options: { world: World; file: string; rootKey: Uint
     return made
   }
   const put = (item: Item) => void table(item.kind).set(item.key, item.value)
+  const take = ({ upserts, deletes }: Difference) => {
+    for (const gone of deletes) table(gone.kind).delete(gone.key)
+    upserts.forEach(put)
+  }
   const items = (): Item[] => [...kinds].flatMap(([kind, entries]) => [...entries].map(([itemKey, value]) => ({ kind, key: itemKey, value }) as Item))
-  const flush = () => {
-    timer?.cancel()
-    timer = undefined
-    writeDurably(options.file, sealed(key, serialize(items())), 0o600)
+
+  const saved = load(options, key)
+  saved.items.forEach(put)
+  let snapshotBytes = saved.bytes
+  const { journal, found } = openJournal({ file: `${file}.journal`, rootKey: options.rootKey, snapshot: saved.id })
+  found.forEach(take)
+
+  const saveSnapshot = () => {
+    const id = randomBytes(16).toString('hex')
+    const bytes = sealed(key, serialize({ id, items: items() } satisfies Snapshot))
+    writeDurably(file, bytes, 0o600)
+    journal.begin(id)
+    snapshotBytes = bytes.length
   }
-  const saveSoon = () => {
-    timer ??= options.world.after(SAVE_AFTER_MS, () => {
-      try {
-        flush()
-      } catch (error) {
-        options.world.log.error({ error: String(error) }, "the edge's snapshot could not be written; serving goes on from memory")
-      }
-    })
+  const record = (difference: Difference) => {
+    try {
+      const durable = difference.upserts.some(({ kind }) => kind === 'certificate' || kind === 'mount')
+      journal.append(difference, { durable })
+      if (journal.size() > Math.max(snapshotBytes, JOURNAL_BYTES)) saveSnapshot()
+    } catch (error) {
+      world.log.error({ error: String(error) }, "the edge's journal could not be written; serving goes on from memory")
+    }
   }
-  for (const item of load(options, key)) put(item)
   return {
     replace(next) {
-      kinds.clear()
-      next.forEach(put)
-      saveSoon()
+      const difference = differenceTo(next, kinds)
+      take(difference)
+      if (difference.upserts.length + difference.deletes.length > 0) record(difference)
     },
-    apply({ upserts, deletes }) {
-      for (const gone of deletes) table(gone.kind).delete(gone.key)
-      upserts.forEach(put)
-      saveSoon()
+    apply(difference) {
+      take(difference)
+      record(difference)
     },
     get: (kind, itemKey) => table(kind).get(itemKey) as never,
     all: (kind) => table(kind).entries() as never,
     items,
-    flush: () => {
-      if (timer !== undefined) flush()
+    flush() {
+      if (journal.size() > 0) saveSnapshot()
+      journal.close()
     },
   }
 }
 
-function load(options: { world: World; file: string }, key: Buffer): Item[] {
-  if (!existsSync(options.file)) return []
+type Snapshot = { readonly id: string; readonly items: readonly Item[] }
+
+/** What has to change for exactly `next` to be there. */
+function differenceTo(next: readonly Item[], kinds: ReadonlyMap<ItemKind, ReadonlyMap<string, Item['value']>>): Difference {
+  const wanted = new Map<ItemKind, Set<string>>()
+  for (const { kind, key } of next) wanted.set(kind, (wanted.get(kind) ?? new Set()).add(key))
+  return {
+    upserts: next.filter(({ kind, key, value }) => !isDeepStrictEqual(kinds.get(kind)?.get(key), value)),
+    deletes: [...kinds].flatMap(([kind, entries]) => [...entries.keys()].filter((key) => wanted.get(kind)?.has(key) !== true).map((key) => ({ kind, key }))),
+  }
+}
+
+function load(options: { world: World; file: string }, key: Buffer): Snapshot & { bytes: number } {
+  const none = { id: '', items: [], bytes: 0 }
+  if (!existsSync(options.file)) return none
   try {
     const bytes = readFileSync(options.file)
     const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE))
     decipher.setAuthTag(bytes.subarray(NONCE, NONCE + TAG))
-    return deserialize(Buffer.concat([decipher.update(bytes.subarray(NONCE + TAG)), decipher.final()])) as Item[]
+    const read = deserialize(Buffer.concat([decipher.update(bytes.subarray(NONCE + TAG)), decipher.final()])) as Snapshot
+    if (!Array.isArray(read.items)) throw new Error('it is of another version')
+    return { ...read, bytes: bytes.length }
   } catch (error) {
     options.world.log.warn({ error: String(error) }, "the edge's saved snapshot does not open; waiting for core's")
-    return []
+    return none
   }
 }
 
