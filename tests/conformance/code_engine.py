@@ -257,10 +257,6 @@ def refusals():
 
 @case("what is not here answers 501 and names the operation")
 def what_is_absent():
-    absent("list_jobs", client.list_jobs, **here())
-    absent("create_job", client.create_job, **here(), image_reference="icr.io/codeengine/firstjob", name="my-job", scale_array_spec="1-5,7-8,10")
-    absent("create_job_run", client.create_job_run, **here(), job_name="my-job")
-    absent("list_job_runs", client.list_job_runs, **here(), job_name="my-job")
     absent("list_function_runtimes", client.list_function_runtimes)
     absent("create_function", client.create_function, **here(), code_reference="data:text/plain;base64,YQ==", name="f", runtime="nodejs-20")
     component = {"name": "my-app", "resource_type": "app_v2"}

@@ -22,6 +22,8 @@ export type Settings = {
   readonly deliveryProfile: 'ibm' | 'ibm-60s' | 'durable'
   /** `off`: instances are plain processes, as on machines whose kernel allows no namespaces. */
   readonly namespaces: 'auto' | 'off'
+  /** Instances of jobs at once; undefined: what fits the machine. */
+  readonly jobParallelism: number | undefined
 }
 
 /** Wrong words on the command line or in the environment: the message says what to type. */
@@ -53,7 +55,7 @@ Starts the platform and stays until it is stopped (Ctrl-C).
   --listen ADDRESS  address of the TLS and HTTP listeners                (127.0.0.1, EVERLEAF_LISTEN)
   --domain NAME     the platform's own domain                            (everleaf.localhost, EVERLEAF_DOMAIN)
   --region NAME     the region in names and CRNs                         (eu-de, EVERLEAF_REGION)
-  --set NAME=VALUE  scale.stable_window=60s · events.window=0s · events.profile=durable|ibm|ibm-60s · engine.namespaces=auto|off
+  --set NAME=VALUE  scale.stable_window=60s · events.window=0s · events.profile=durable|ibm|ibm-60s · engine.namespaces=auto|off · jobs.parallelism=N
   EVERLEAF_HOME     where everything is kept                             (~/.local/share/everleaf)
   EVERLEAF_CLOCK_OFFSET  milliseconds by which its clock is ahead of the machine's, to rehearse what comes   (0)
 `
@@ -96,7 +98,7 @@ function port(text: string | undefined, fallback: number, flag: string): number 
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
-const DEFAULTS: Settings = { stableWindowMs: 60_000, eventsWindowMs: 0, deliveryProfile: 'durable', namespaces: 'auto' }
+const DEFAULTS: Settings = { stableWindowMs: 60_000, eventsWindowMs: 0, deliveryProfile: 'durable', namespaces: 'auto', jobParallelism: undefined }
 
 function readSettings(pairs: readonly string[]): Settings {
   return Object.assign({}, DEFAULTS, ...pairs.map(readSetting))
@@ -108,6 +110,7 @@ function readSetting(pair: string): Partial<Settings> {
   if (name === 'events.window') return { eventsWindowMs: duration(name, value) }
   if (name === 'events.profile' && (value === 'ibm' || value === 'ibm-60s' || value === 'durable')) return { deliveryProfile: value }
   if (name === 'engine.namespaces' && (value === 'auto' || value === 'off')) return { namespaces: value }
+  if (name === 'jobs.parallelism' && /^[1-9]\d{0,2}$/.test(value)) return { jobParallelism: Number(value) }
   throw new WrongUse(`--set ${pair}: there is no such setting or value. See: everleaf up --help`)
 }
 

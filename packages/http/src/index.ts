@@ -11,6 +11,7 @@ export {
   type Read,
   type Resource,
   type Route,
+  StreamReply,
   type Write,
 } from './operation.ts'
 export { createServer } from './server.ts'

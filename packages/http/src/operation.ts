@@ -114,4 +114,15 @@ export function notImplemented(name: string): Operation {
   return { mode: 'not-implemented', name, run: async () => undefined }
 }
 
+/** What a lookup gives instead of an object where its answer comes bit by bit: sent as it comes, and given up when the caller leaves. */
+export class StreamReply {
+  /** The media type. */
+  readonly type: string
+  readonly chunks: AsyncIterable<string | Buffer>
+  constructor(type: string, chunks: AsyncIterable<string | Buffer>) {
+    this.type = type
+    this.chunks = chunks
+  }
+}
+
 export type ByteStream = Readable

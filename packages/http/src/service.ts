@@ -1,11 +1,11 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { audit, type Store, StoreUnavailable, type Tx } from '@everleaf/store'
 import type { World } from '@everleaf/world'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import findMyWay from 'find-my-way'
 import { ApiError, type Dialect } from './errors.ts'
 import { parseJson } from './json.ts'
-import type { Guard, Identity, Operation, Read, Resource, Route, Write } from './operation.ts'
+import { type Guard, type Identity, type Operation, type Read, type Resource, type Route, StreamReply, type Write } from './operation.ts'
 import { ROUTER_OPTIONS } from './server.ts'
 import { checkBody, checkQuery, unknownMembers } from './shapes.ts'
 
@@ -252,6 +252,15 @@ function auditLine(tx: Tx, read: Read<unknown, unknown>, input: { params: Readon
 
 function send(reply: FastifyReply, operation: Operation, result: unknown): unknown {
   if (reply.sent) return reply
+  if (result instanceof StreamReply) {
+    // Written as it comes: nobody on the way is to wait for more.
+    return reply
+      .code(operation.status ?? 200)
+      .header('content-type', result.type)
+      .header('cache-control', 'no-store')
+      .header('x-accel-buffering', 'no')
+      .send(Readable.from(result.chunks, { objectMode: false }))
+  }
   if (result === undefined) return reply.code(operation.status ?? 204).send()
   return reply
     .code(operation.status ?? 200)

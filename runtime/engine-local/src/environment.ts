@@ -30,7 +30,13 @@ export const SANDBOX_PLACES: Places = {
 const CLIENTS = ['SECRETS_MANAGER', 'CODE_ENGINE', 'EVENT_NOTIFICATIONS', 'IAM_IDENTITY', 'RESOURCE_CONTROLLER', 'CONTAINER'] as const
 
 /** An instance's whole environment, from empty: the image's, then the user's, then the platform's, which wins (api/code-engine §4.2). */
-export function environmentOf(input: { spec: InstanceSpec; image: Image; port: number; places: Places; trust: TrustFiles }): Record<string, string> {
+export function environmentOf(input: {
+  spec: InstanceSpec
+  image: Image
+  port: number | undefined
+  places: Places
+  trust: TrustFiles
+}): Record<string, string> {
   const { spec, image, port, places, trust } = input
   const given = Object.fromEntries(spec.env)
   const tokens =
@@ -50,7 +56,7 @@ export function environmentOf(input: { spec: InstanceSpec; image: Image; port: n
     HOME: given['HOME'] ?? places.home,
     PATH: given['PATH'] ? `${places.node}:${given['PATH']}` : `${places.node}:${SYSTEM_PATH}`,
     PWD: places.work,
-    HOSTNAME: spec.name,
-    PORT: String(port),
+    HOSTNAME: spec.hostname ?? spec.name,
+    ...(port === undefined ? {} : { PORT: String(port) }),
   }
 }

@@ -8,7 +8,7 @@ type Message = Exclude<FromHelper, { type: 'hello' | 'done' }>
 export type LocalInstanceInput = {
   readonly world: World
   readonly spec: InstanceSpec
-  readonly port: number
+  readonly port: number | undefined
   readonly send: (message: ToHelper) => void
   readonly writeToken: (token: string) => Promise<void>
   /** Removed when it has ended; as the helper sees them. */
@@ -33,7 +33,7 @@ export class LocalInstance implements Instance {
     this.#input = input
     this.name = input.spec.name
     this.startedAt = input.world.now().getTime()
-    this.address = { host: '127.0.0.1', port: input.port }
+    this.address = { host: '127.0.0.1', port: input.port ?? 0 }
     this.started = this.#started.promise
     this.exited = this.#exited.promise
     this.ready = this.#becomeReady()
@@ -93,6 +93,7 @@ export class LocalInstance implements Instance {
   async #becomeReady(): Promise<void> {
     const { world, spec, port } = this.#input
     await this.started
+    if (port === undefined) return
     await untilReady({ world, port, probe: spec.readiness, signal: this.#gone.signal })
     this.#gone.signal.throwIfAborted()
   }

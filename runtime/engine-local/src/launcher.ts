@@ -173,9 +173,9 @@ export function sandboxLeftovers(name: string): string[] {
 }
 
 /** Text of an instance's hosts file. */
-export function hostsFile(spec: Pick<InstanceSpec, 'hosts' | 'name'>): string {
+export function hostsFile(spec: Pick<InstanceSpec, 'hosts' | 'name' | 'hostname'>): string {
   const lines = spec.hosts.map(({ address, names }) => `${address}\t${names.join(' ')}\n`)
-  return `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t${spec.name}\n${lines.join('')}`
+  return `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t${spec.hostname ?? spec.name}\n${lines.join('')}`
 }
 
 /**

@@ -93,7 +93,7 @@ class LocalEngine implements Engine {
     if (this.#closed) throw new InstanceFailed('container_create_failed', 'the engine is closed')
     const image = this.#images.get(spec.image) ?? readImage(spec.image)
     this.#images.set(spec.image, image)
-    const [helper, port] = await Promise.all([this.#ensureHelper(), freePort()])
+    const [helper, port] = await Promise.all([this.#ensureHelper(), spec.port === undefined ? undefined : freePort()])
     const instance = new LocalInstance({
       world: this.#world,
       spec,
@@ -122,7 +122,7 @@ class LocalEngine implements Engine {
     rmSync(join(this.#directory, 'instances'), { recursive: true, force: true })
   }
 
-  #startMessage(spec: InstanceSpec, image: ReturnType<typeof readImage>, port: number) {
+  #startMessage(spec: InstanceSpec, image: ReturnType<typeof readImage>, port: number | undefined) {
     const trust = writeTrust(join(this.#directory, 'trust'), spec.trust)
     const command = [...(spec.commands.length > 0 ? spec.commands : image.command), ...spec.arguments]
     const cache = image.digest.replace(/[^0-9a-z]/gi, '').slice(0, 32) || 'none'

@@ -14,8 +14,10 @@ export interface Engine {
 export type Finding = { readonly subject: string; readonly works: boolean; readonly message: string }
 
 export type InstanceSpec = {
-  /** Unique name, also HOSTNAME. */
+  /** Unique name. */
   readonly name: string
+  /** HOSTNAME; default: the name. */
+  readonly hostname?: string
   readonly workload: string
   /** Absolute path of a folder made by `build`. */
   readonly image: string
@@ -35,7 +37,8 @@ export type InstanceSpec = {
   readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[]
   /** PEM of certificate authorities to trust beside the system's. */
   readonly trust: string
-  readonly port: number
+  /** undefined: it listens on none, gets no PORT, and is ready once it has started. */
+  readonly port: number | undefined
   readonly memoryBytes: number
   readonly readiness: { readonly type: 'tcp' | 'http'; readonly path: string; readonly port: number; readonly timeoutMs: number } | undefined
   readonly log: (line: { readonly at: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void
@@ -44,6 +47,7 @@ export type InstanceSpec = {
 export interface Instance {
   readonly name: string
   readonly startedAt: number
+  /** Port 0 where it listens on none. */
   readonly address: { readonly host: string; readonly port: number }
   /** Resolves when the port answers (and the readiness probe passes); rejects with InstanceFailed when the process ends first or time runs out. */
   readonly ready: Promise<void>

@@ -1,25 +1,18 @@
 import type { Timer, World } from '@everleaf/world'
 import { type Engine, type Exit, type Instance, InstanceFailed, type InstanceSpec } from './engine.ts'
-import type { InstanceToken, PoolEvent, Revision } from './workload.ts'
+import { TokenKeeper, type TokenSource } from './token-keeper.ts'
+import type { PoolEvent, Revision } from './workload.ts'
 
 export type SlotDeps = {
   readonly world: World
   readonly engine: Engine
   /** Everything about an instance but its token, which the pool fetches itself. */
   readonly specFor: (input: { workload: string; revision: string; instance: string }) => Promise<InstanceSpec>
-  /** undefined: nobody can give tokens; instances start with the spec's own. */
-  readonly tokenFor: ((input: { workload: string; instance: string }) => Promise<InstanceToken>) | undefined
+  readonly tokenFor: TokenSource | undefined
   readonly onEvent: (event: PoolEvent) => void
   readonly stopGraceMs: number
   readonly readyTimeoutMs: number
 }
-
-/** An instance waits at most this long for its first token; then it starts and gets the token as soon as there is one. */
-const FIRST_TOKEN_MS = 1000
-const TOKEN_RETRY_MS = [500, 1000, 2000, 5000, 15_000] as const
-/** A token is renewed between these shares of its life (api/iam §2.4). */
-const REFRESH_FROM = 0.5
-const REFRESH_TO = 0.8
 
 /** One instance from its start to its end, as the pool sees it. */
 export class Slot {
@@ -36,7 +29,7 @@ export class Slot {
   readyAt: number | undefined
   readonly #deps: SlotDeps
   readonly #workload: string
-  #tokenTimer: Timer | undefined
+  readonly #token: TokenKeeper | undefined
   #drainTimer: Timer | undefined
   #ended: Promise<void> = Promise.resolve()
 
@@ -47,6 +40,7 @@ export class Slot {
     this.revision = input.revision
     this.generation = input.generation
     this.createdAt = deps.world.now().getTime()
+    if (input.revision.token) this.#token = new TokenKeeper(deps, { workload: input.workload, instance: input.name })
   }
 
   /** Starts the instance; exactly one of `ready` and `ended` comes first, `ended` always comes. `reason` is empty when it was told to end. */
@@ -69,7 +63,7 @@ export class Slot {
   stop(): void {
     if (this.state === 'stopping' || this.state === 'gone') return
     this.state = 'stopping'
-    this.#tokenTimer?.cancel()
+    this.#token?.stop()
     this.#drainTimer?.cancel()
     if (this.instance) void this.instance.stop(this.#deps.stopGraceMs).catch(() => {}) // the end is seen through `exited`
   }
@@ -82,14 +76,14 @@ export class Slot {
   async #live(ready: () => void): Promise<string> {
     const { world, engine, specFor, onEvent } = this.#deps
     const ids = { workload: this.#workload, revision: this.revision.name, instance: this.name }
-    const [spec, first] = await Promise.all([specFor(ids), this.revision.token ? this.#firstToken() : undefined])
+    const [spec, first] = await Promise.all([specFor(ids), this.#token?.first()])
     if (this.state === 'stopping') return ''
     // '': the place for the token is made, the token itself comes later.
-    const instance = await engine.start({ ...spec, token: this.revision.token ? (first?.token ?? spec.token ?? '') : undefined })
+    const instance = await engine.start({ ...spec, token: this.#token ? (first?.token ?? spec.token ?? '') : undefined })
     world.crashPoint('engine.process-started')
     this.instance = instance
     onEvent({ type: 'started', ...ids, at: world.now().getTime() })
-    if (this.revision.token) this.#scheduleToken(first)
+    this.#token?.keep(instance, first)
     if (this.#isStopped()) void instance.stop(this.#deps.stopGraceMs)
     const failure = await this.#untilReady(instance)
     if (failure === undefined && this.state === 'starting') {
@@ -129,49 +123,10 @@ export class Slot {
   #leave(reason: string, ended: (reason: string) => void): void {
     const stopped = this.#isStopped()
     this.state = 'gone'
-    this.#tokenTimer?.cancel()
+    this.#token?.stop()
     this.#drainTimer?.cancel()
     ended(stopped ? '' : reason)
   }
-
-  async #firstToken(): Promise<InstanceToken | undefined> {
-    const { world, tokenFor } = this.#deps
-    if (tokenFor === undefined) return undefined
-    const late = Promise.withResolvers<undefined>()
-    const timer = world.after(FIRST_TOKEN_MS, () => late.resolve(undefined))
-    try {
-      return await Promise.race([tokenFor({ workload: this.#workload, instance: this.name }), late.promise])
-    } catch (error) {
-      world.log.warn({ workload: this.#workload, instance: this.name, error: String(error) }, 'an instance starts without a token and gets it later')
-      return undefined
-    } finally {
-      timer.cancel()
-    }
-  }
-
-  #scheduleToken(token: InstanceToken | undefined, attempt = 0): void {
-    const { world, tokenFor } = this.#deps
-    if (tokenFor === undefined || this.#isStopped()) return
-    const waitMs = token
-      ? refreshIn(token, { nowMs: world.now().getTime(), chance: world.chance() })
-      : (TOKEN_RETRY_MS[Math.min(attempt, TOKEN_RETRY_MS.length - 1)] ?? 15_000)
-    this.#tokenTimer = world.after(waitMs, () => {
-      tokenFor({ workload: this.#workload, instance: this.name })
-        .then(async (fresh) => {
-          if (this.#isStopped()) return
-          await this.instance?.writeToken(fresh.token)
-          this.#scheduleToken(fresh)
-        })
-        .catch(() => this.#scheduleToken(undefined, attempt + 1))
-    })
-  }
-}
-
-/** Ms until a token should be replaced: at a random point between 50 and 80 % of its life, so that many instances do not ask together. */
-export function refreshIn(token: { issuedAt: number; expiresAt: number }, at: { nowMs: number; chance: number }): number {
-  const lifeMs = token.expiresAt - token.issuedAt
-  const due = token.issuedAt + lifeMs * (REFRESH_FROM + (REFRESH_TO - REFRESH_FROM) * at.chance)
-  return Math.max(1000, due - at.nowMs)
 }
 
 /** Code Engine's reason for the end of a container; a signal counts as 128 and its number, as in a container. */

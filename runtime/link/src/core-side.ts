@@ -74,6 +74,10 @@ export function createCoreSide(options: {
     }
   }
 
+  function ask<M extends keyof EdgeCalls>(method: M, input: Parameters<EdgeCalls[M]>[0], limitMs: number): ReturnType<EdgeCalls[M]> {
+    return edge === undefined ? (Promise.reject(new LinkDown('no edge is connected')) as ReturnType<EdgeCalls[M]>) : edge.calls.call(method, input, limitMs)
+  }
+
   return {
     apply(difference) {
       version++
@@ -81,8 +85,10 @@ export function createCoreSide(options: {
       else edge?.frames.send({ type: 'difference', version, difference })
     },
     call: {
-      build: (input) => (edge === undefined ? Promise.reject(new LinkDown('no edge is connected')) : edge.calls.call('build', input, input.timeoutMs + 5_000)),
-      instances: (input) => (edge === undefined ? Promise.reject(new LinkDown('no edge is connected')) : edge.calls.call('instances', input, 2_000)),
+      build: (input) => ask('build', input, input.timeoutMs + 5_000),
+      instances: (input) => ask('instances', input, 2_000),
+      logs: (input) => ask('logs', input, input.waitMs + 5_000),
+      forgetLogs: (input) => ask('forgetLogs', input, 10_000),
     },
     accept(stream) {
       edge?.frames.close()

@@ -93,7 +93,10 @@ export function createEdgeSide(options: {
 
   connect()
   return {
-    call: { token: (input) => (link === undefined ? Promise.reject(new LinkDown('core is away')) : link.calls.call('token', input, 2_000)) },
+    call: {
+      token: (input) => (link === undefined ? Promise.reject(new LinkDown('core is away')) : link.calls.call('token', input, 2_000)),
+      indices: (input) => (link === undefined ? Promise.reject(new LinkDown('core is away')) : link.calls.call('indices', input, 10_000)),
+    },
     tell(event) {
       const id = nextEvent++
       kept.set(id, event)

@@ -7,6 +7,7 @@ export type Item =
   | { readonly kind: 'certificate'; readonly key: string; readonly value: CertificateItem }
   | { readonly kind: 'host'; readonly key: string; readonly value: HostItem }
   | { readonly kind: 'workload'; readonly key: string; readonly value: WorkloadItem }
+  | { readonly kind: 'job-run'; readonly key: string; readonly value: JobRunItem }
   | { readonly kind: 'mount'; readonly key: string; readonly value: MountItem }
 
 export type ItemKind = Item['kind']
@@ -95,6 +96,47 @@ export type ProbeSpec = {
   readonly failureThreshold: number
 }
 
+/** A job run that is not over, as edge has to run it. It is taken back once all its indices are, or it is deleted. */
+export type JobRunItem = {
+  readonly id: string
+  /** Begins the names of its instances. */
+  readonly name: string
+  /** Runs of one component share a uid and a compile cache: the job's id, or the run's own. */
+  readonly component: string
+  readonly mode: 'task' | 'daemon'
+  /** How many indices it has in all. */
+  readonly size: number
+  /** Folder of the runnable image, relative to the images folder. */
+  readonly image: string
+  readonly commands: readonly string[]
+  readonly arguments: readonly string[]
+  /** Name and value, resolved, except those of one index: JOB_INDEX, JOB_INDEX_RETRY_COUNT, HOSTNAME and HOME. */
+  readonly env: readonly (readonly [string, string])[]
+  readonly mounts: readonly { readonly path: string; readonly mount: string }[]
+  readonly token: boolean
+  readonly memoryBytes: number
+  readonly cpus: number
+  /** Those that are not over, ascending; `running` where core thinks that one runs. */
+  readonly indices: readonly { readonly index: number; readonly retries: number; readonly running: boolean }[]
+  /** How often an index of a task is tried again; a daemon is restarted without limit. */
+  readonly retryLimit: number
+  /** When the first instance started; undefined while none has. */
+  readonly startedAt: number | undefined
+  /** Of the whole run, from `startedAt`; undefined: none. */
+  readonly maxExecutionMs: number | undefined
+}
+
+/** What became of one index of a job run. */
+export type IndexReport = {
+  readonly index: number
+  readonly status: 'pending' | 'running' | 'succeeded' | 'failed'
+  readonly retries: number
+  readonly startedAt: number | undefined
+  readonly finishedAt: number | undefined
+  /** Code Engine's word for the last failure; '' when there was none. */
+  readonly reason: string
+}
+
 /** Files of a mounted secret or config map: a new version is swapped in as a whole. */
 export type MountItem = { readonly version: string; readonly files: Readonly<Record<string, string>> }
 
@@ -127,6 +169,8 @@ export type EdgeEvent =
 export type CoreCalls = {
   /** A compute resource token for one running instance. */
   token(input: { workload: string; instance: string }): Promise<{ token: string; issuedAt: number; expiresAt: number }>
+  /** What became of indices of job runs; answered once it is on disk, safe to be told twice. */
+  indices(input: { runs: readonly { readonly run: string; readonly indices: readonly IndexReport[] }[] }): Promise<void>
 }
 
 /** What core may ask edge. */
@@ -134,7 +178,26 @@ export type EdgeCalls = {
   /** Turns an uploaded source archive into a runnable image. Paths are relative to the data folder. */
   build(input: { id: string; archive: string; image: string; timeoutMs: number }): Promise<{ succeeded: boolean; reason: string; digest: string; log: string }>
   instances(input: { workload: string }): Promise<readonly InstanceInfo[]>
+  /** What a workload, or one index of a job run, has written. */
+  logs(input: LogQuery): Promise<LogPage>
+  /** Removes what a workload that is gone has written. */
+  forgetLogs(input: { workload: string }): Promise<void>
 }
+
+export type LogQuery = {
+  /** Id of an app or a job run. */
+  readonly workload: string
+  /** One index of a job run. */
+  readonly index: number | undefined
+  readonly instance: string | undefined
+  /** At most so many lines, the newest, of an app or of each index of a job run; after a cursor every line is given. */
+  readonly tail: number
+  /** A cursor of an earlier page: waits up to `waitMs` for what came after it. */
+  readonly after: number | undefined
+  readonly waitMs: number
+}
+export type LogPage = { readonly lines: readonly LogLine[]; readonly cursor: number }
+export type LogLine = { readonly at: number; readonly instance: string; readonly stream: string; readonly text: string }
 
 export type InstanceInfo = {
   readonly name: string

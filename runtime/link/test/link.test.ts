@@ -19,6 +19,8 @@ import {
   LinkDown,
 } from '../src/index.ts'
 
+const NO_LOGS = { logs: async () => ({ lines: [], cursor: 0 }), forgetLogs: async () => {} }
+
 const folder = mkdtempSync(join(tmpdir(), 'everleaf-link-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 let sockets = 0
@@ -44,7 +46,7 @@ async function startCore(socketPath: string, options: CoreOptions = {}): Promise
   const side = createCoreSide({
     world,
     items: async () => [],
-    offered: { token: async ({ instance }) => ({ token: `for ${instance}`, issuedAt: 1, expiresAt: 2 }) },
+    offered: { token: async ({ instance }) => ({ token: `for ${instance}`, issuedAt: 1, expiresAt: 2 }), indices: async () => {} },
     onEvent: () => {},
     ...options,
   })
@@ -77,7 +79,7 @@ function startEdge(socketPath: string, options: EdgeOptions = {}) {
   const edge: EdgeSide = createEdgeSide({
     world,
     socketPath,
-    offered: { build: async ({ id }) => ({ succeeded: true, reason: '', digest: id, log: '' }), instances: async () => [] },
+    offered: { build: async ({ id }) => ({ succeeded: true, reason: '', digest: id, log: '' }), instances: async () => [], ...NO_LOGS },
     onSnapshot: (items) => void told.push(`snapshot ${show(items)}`),
     onDifference: ({ upserts, deletes }) => void told.push(`difference ${show(upserts)}${deletes.map(({ key }) => ` -${key}`).join('')}`),
     onDown: () => void told.push('down'),
@@ -199,13 +201,16 @@ exam('settled() gives up after its limit where no edge is there', async ({ core 
 exam('calls go both ways, with their answers and their errors', async ({ core, edge }) => {
   const { side } = await core({
     offered: {
+      indices: async () => {},
       async token({ instance }) {
         if (instance === 'unknown') throw new Error('there is no such instance')
         return { token: `for ${instance}`, issuedAt: 1, expiresAt: 2 }
       },
     },
   })
-  const { edge: link } = edge({ offered: { build: async () => Promise.reject(new Error('no disk')), instances: async ({ workload }) => [info(workload)] } })
+  const { edge: link } = edge({
+    offered: { build: async () => Promise.reject(new Error('no disk')), instances: async ({ workload }) => [info(workload)], ...NO_LOGS },
+  })
   await until(() => link.connected())
   assert.deepEqual(await side.call.instances({ workload: 'w' }), [info('w')])
   await assert.rejects(side.call.build({ id: 'x', archive: '', image: '', timeoutMs: 1_000 }), /no disk/)
@@ -216,7 +221,7 @@ exam('calls go both ways, with their answers and their errors', async ({ core, e
 exam('an answer that cannot be sent is an error to the one who asked, and an input that cannot is one at once', async ({ core, edge }) => {
   const { side } = await core()
   const unsendable = { name: () => {} } as unknown as ReturnType<typeof info>
-  const { edge: link } = edge({ offered: { build: () => Promise.reject(new Error('unused')), instances: async () => [unsendable] } })
+  const { edge: link } = edge({ offered: { build: () => Promise.reject(new Error('unused')), instances: async () => [unsendable], ...NO_LOGS } })
   await until(() => link.connected())
   await assert.rejects(side.call.instances({ workload: 'w' }), /could not be cloned/)
   await assert.rejects(side.call.instances({ workload: (() => {}) as unknown as string }), /cannot be sent/)
@@ -225,7 +230,7 @@ exam('an answer that cannot be sent is an error to the one who asked, and an inp
 
 exam('a call that nobody answers ends at its limit, and one whose link breaks ends at once', async ({ core, edge }) => {
   const started = await core()
-  const { edge: link } = edge({ offered: { build: () => new Promise(() => {}), instances: () => new Promise(() => {}) } })
+  const { edge: link } = edge({ offered: { build: () => new Promise(() => {}), instances: () => new Promise(() => {}), ...NO_LOGS } })
   await until(() => link.connected())
   const began = world.monotonicMs()
   await assert.rejects(started.side.call.instances({ workload: 'w' }), /no answer within 2000 ms/)

@@ -2,7 +2,9 @@ import { unusedMounts } from './apps/refresh.ts'
 import { toHosts } from './apps/workload.ts'
 import type { Changes } from './edge.ts'
 import { dropUnused, settleComponent } from './served.ts'
-import type { AppRow, Change, Component, ProjectRow } from './service.ts'
+import { enqueue } from '@everleaf/jobs'
+import { isOver } from './job-runs/progress.ts'
+import type { AppRow, Change, Component, JobRow, JobRunRow, ProjectRow } from './service.ts'
 
 type Owned = { readonly project: ProjectRow; readonly app: AppRow }
 
@@ -36,6 +38,45 @@ export async function appGone(change: Change, { project, app }: Owned): Promise<
   }
 }
 
+/** A job goes, and with it its runs. */
+export async function jobGone(change: Change, { project, job }: { readonly project: ProjectRow; readonly job: JobRow }): Promise<Changes> {
+  const { db, tx, deps } = change
+  const runs = await db.selectFrom('ce_job_runs').selectAll().where('project_id', '=', project.id).where('job_id', '=', job.id).execute()
+  await db.deleteFrom('ce_jobs').where('id', '=', job.id).execute()
+  await deps.platform.componentDeleted?.(tx, componentOf(project, job, 'job'))
+  return await runsGone(change, project, runs)
+}
+
+/** Instances that are told to end may write for a while. */
+const LAST_WORDS_MS = 30_000
+
+/** Runs go, and what they wrote; what they have running is stopped. */
+export async function runsGone(change: Change, project: ProjectRow, runs: readonly JobRunRow[]): Promise<Changes> {
+  const { db, tx, deps } = change
+  const deletes: { kind: 'job-run' | 'mount'; key: string }[] = []
+  for (const run of runs) {
+    await db.deleteFrom('ce_job_indices').where('run_id', '=', run.id).execute()
+    await db.deleteFrom('ce_job_runs').where('id', '=', run.id).execute()
+    if (run.job_id === null) await deps.platform.componentDeleted?.(tx, componentOf(project, run, 'job'))
+    if (!isOver(run)) deletes.push({ kind: 'job-run', key: run.id }, ...(await forgetReferences(change, run)))
+    const at = new Date(deps.world.now().getTime() + LAST_WORDS_MS)
+    await enqueue(tx, deps.world, 'code-engine.forget-logs', { workload: run.id }, { key: run.id, at })
+  }
+  return { upserts: [], deletes }
+}
+
+/** A run reads from nothing any more; gives the mounts that nobody else uses. */
+export async function forgetReferences(change: Change, run: Pick<JobRunRow, 'id' | 'project_id'>): Promise<{ kind: 'mount'; key: string }[]> {
+  const { db } = change
+  const references = await db.selectFrom('ce_references').selectAll().where('app_id', '=', run.id).execute()
+  await db.deleteFrom('ce_references').where('app_id', '=', run.id).execute()
+  return await unusedMounts(
+    change,
+    { id: run.project_id },
+    references.map(({ kind, name, used_by }) => ({ kind, name, usedBy: used_by })),
+  )
+}
+
 /** A project was soft-deleted: nothing of it runs or is served, its hosts are free, its rows stay. */
 export async function projectGone(change: Change, project: ProjectRow): Promise<Changes> {
   const { db, tx, deps } = change
@@ -44,6 +85,10 @@ export async function projectGone(change: Change, project: ProjectRow): Promise<
   const served = await db.selectFrom('ce_served').select('certificate').where('project_id', '=', project.id).execute()
   await db.updateTable('ce_domain_mappings').set({ claimed: 0 }).where('project_id', '=', project.id).execute()
   for (const app of apps) await deps.platform.componentDeleted?.(tx, componentOf(project, app))
+  const jobs = await db.selectFrom('ce_jobs').select('name').where('project_id', '=', project.id).execute()
+  for (const job of jobs) await deps.platform.componentDeleted?.(tx, componentOf(project, job, 'job'))
+  const runs = await db.selectFrom('ce_job_runs').select(['id', 'name', 'job_id']).where('project_id', '=', project.id).execute()
+  for (const run of runs) if (run.job_id === null) await deps.platform.componentDeleted?.(tx, componentOf(project, run, 'job'))
   const references = await db.selectFrom('ce_references').selectAll().where('project_id', '=', project.id).execute()
   await db.deleteFrom('ce_references').where('project_id', '=', project.id).execute()
   const dropped = references.map(({ kind, name, used_by }) => ({ kind, name, usedBy: used_by }))
@@ -51,6 +96,7 @@ export async function projectGone(change: Change, project: ProjectRow): Promise<
     upserts: [],
     deletes: [
       ...apps.flatMap((app) => ownPlaces(change, { project, app })),
+      ...runs.map(({ id }) => ({ kind: 'job-run' as const, key: id })),
       ...mappings.map(({ name }) => ({ kind: 'host' as const, key: name })),
       ...served.map(({ certificate }) => ({ kind: 'certificate' as const, key: certificate })),
       ...(await unusedMounts(change, project, dropped)),
@@ -60,6 +106,10 @@ export async function projectGone(change: Change, project: ProjectRow): Promise<
 
 /** Everything of a project that was soft-deleted long enough ago. */
 export async function purgeProject({ db }: Pick<Change, 'db'>, projectId: string): Promise<void> {
+  await db
+    .deleteFrom('ce_job_indices')
+    .where('run_id', 'in', (runs) => runs.selectFrom('ce_job_runs').select('id').where('project_id', '=', projectId))
+    .execute()
   const tables = [
     'ce_apps',
     'ce_revisions',
@@ -71,20 +121,22 @@ export async function purgeProject({ db }: Pick<Change, 'db'>, projectId: string
     'ce_builds',
     'ce_build_runs',
     'ce_images',
+    'ce_jobs',
+    'ce_job_runs',
   ] as const
   for (const table of tables) await db.deleteFrom(table).where('project_id', '=', projectId).execute()
   await db.deleteFrom('ce_projects').where('id', '=', projectId).execute()
 }
 
-export function componentOf(project: ProjectRow, app: Pick<AppRow, 'name'>): Component {
+export function componentOf(project: ProjectRow, { name }: { readonly name: string }, componentType: Component['componentType'] = 'application'): Component {
   return {
     account: project.account,
     projectCrn: project.crn,
     projectId: project.id,
     projectName: project.name,
     region: project.region,
-    componentType: 'application',
-    componentName: app.name,
+    componentType,
+    componentName: name,
   }
 }
 

@@ -5,6 +5,7 @@ import { Type } from 'typebox'
 import { refreshApps } from './apps/refresh.ts'
 import { toMount } from './apps/workload.ts'
 import { handOver } from './edge.ts'
+import { refreshRunsOf } from './job-runs/refresh.ts'
 import { firstTag, nextTag, requireMatch } from './entity-tags.ts'
 import { CODES } from './errors.ts'
 import { pageOf, toList } from './lists.ts'
@@ -107,11 +108,13 @@ export const remove = operation({
 async function changed(context: Change, project: ProjectRow, row: ConfigMapRow): Promise<void> {
   const source = { kind: 'config_map', name: row.name } as const
   const users = await usersOf(context.db, project.id, source)
-  if (users.length === 0) return
   const loaded = loadedConfigMap(row)
+  const fresh = new Map([[valueKey(source), loaded]])
+  handOver(context, await refreshRunsOf(context, project, { ...source, fresh }))
+  if (users.length === 0) return
   const place = { projectId: project.id, ...source }
   const mounts = users.some(({ used_by }) => used_by === 'mount') ? [toMount(place, loaded.version, loaded.entries)] : []
-  const refreshed = await refreshApps(context, project, { appIds: appsToRefresh(users), fresh: new Map([[valueKey(source), loaded]]) })
+  const refreshed = await refreshApps(context, project, { appIds: appsToRefresh(users), fresh })
   handOver(context, { upserts: mounts }, refreshed)
 }
 

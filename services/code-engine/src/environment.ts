@@ -26,6 +26,22 @@ export const PLATFORM_NAMES: ReadonlySet<string> = new Set([
   'PORT',
 ])
 
+/** The same for jobs. */
+export const JOB_PLATFORM_NAMES: ReadonlySet<string> = new Set([
+  'CE_API_BASE_URL',
+  'CE_PROJECT_ID',
+  'CE_REGION',
+  'CE_DOMAIN',
+  'CE_SUBDOMAIN',
+  'CE_JOB',
+  'CE_JOBRUN',
+  'JOB_INDEX',
+  'JOB_ARRAY_SIZE',
+  'JOB_INDEX_RETRY_COUNT',
+  'JOB_RETRY_LIMIT',
+  'JOB_MODE',
+])
+
 /** Which secret or config map a variable reads from. */
 export function referenceOf(variable: EnvVariable): { kind: Kind; name: string } | undefined {
   if (variable.type === 'literal' || variable.reference === undefined) return undefined
@@ -43,12 +59,17 @@ export function referenceOf(variable: EnvVariable): { kind: Kind; name: string }
  */
 export function resolveEnvironment(
   variables: readonly EnvVariable[],
-  sources: { readonly find: Find; readonly platform: readonly (readonly [string, string])[]; readonly suggested: readonly (readonly [string, string])[] },
+  sources: {
+    readonly find: Find
+    readonly platform: readonly (readonly [string, string])[]
+    readonly suggested: readonly (readonly [string, string])[]
+    readonly reserved?: ReadonlySet<string>
+  },
 ): { env: (readonly [string, string])[]; missing: string[] } {
   const missing: string[] = []
   const env = new Map<string, string>(sources.suggested)
   const set = (name: string, value: string) => {
-    if (PLATFORM_NAMES.has(name)) return
+    if ((sources.reserved ?? PLATFORM_NAMES).has(name)) return
     if (value.includes('\0')) missing.push(`${name}, whose value has a zero byte, which no variable can hold`)
     else env.set(name, value)
   }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { refreshApps } from './apps/refresh.ts'
+import { refreshRun } from './job-runs/refresh.ts'
 import type { Changes } from './edge.ts'
 import { handOver } from './edge.ts'
 import type { Change, ImageRow, ProjectRow, RevisionRow, Tables } from './service.ts'
@@ -49,6 +50,7 @@ export async function imageBuilt(change: Change, project: ProjectRow, image: Ima
     .where('ce_revisions.image', 'is', null)
     .execute()
   const mine = waiting.filter(({ settings }) => normalReference((JSON.parse(settings) as { image_reference: string }).image_reference) === reference)
+  await runsGetImage(change, project, image)
   if (mine.length === 0) return
   await db
     .updateTable('ce_revisions')
@@ -61,6 +63,23 @@ export async function imageBuilt(change: Change, project: ProjectRow, image: Ima
     .execute()
   const changes: Changes = await refreshApps(change, project, { appIds: mine.map(({ app_id }) => app_id) })
   handOver(change, changes)
+}
+
+/** Job runs that waited for the image begin. */
+async function runsGetImage(change: Change, project: ProjectRow, { reference, image, build, build_run }: ImageRow): Promise<void> {
+  const { db } = change
+  const waiting = await db
+    .selectFrom('ce_job_runs')
+    .selectAll()
+    .where('project_id', '=', project.id)
+    .where('status', '=', 'pending')
+    .where('image', 'is', null)
+    .execute()
+  for (const run of waiting) {
+    if (normalReference((JSON.parse(run.settings) as { image_reference: string }).image_reference) !== reference) continue
+    await db.updateTable('ce_job_runs').set({ image, build, build_run }).where('id', '=', run.id).execute()
+    handOver(change, await refreshRun(change, project, { ...run, image, build, build_run }))
+  }
 }
 
 function imageOf({ image, digest, build, build_run }: ImageRow): Pick<RevisionRow, 'image' | 'image_digest' | 'build' | 'build_run'> {

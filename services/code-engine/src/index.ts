@@ -3,12 +3,14 @@ import type { JobHandler } from '@everleaf/jobs'
 import type { EdgeEvent, Item } from '@everleaf/link'
 import type { Store, Vault } from '@everleaf/store'
 import type { World } from '@everleaf/world'
+import type { Kysely } from 'kysely'
 import { findProjectById } from './apps/rows.ts'
 import { componentOf } from './changes.ts'
 import { dialect } from './dialect.ts'
 import { onEdgeEvent } from './edge-events.ts'
 import { allItems } from './items.ts'
-import { createJobs } from './jobs.ts'
+import { type Reports, recordIndices } from './job-runs/outcomes.ts'
+import { createJobs } from './background-jobs.ts'
 import { routes, routesV1 } from './routes.ts'
 import type { Component, Deps, Platform, Settings, Tables } from './service.ts'
 
@@ -27,7 +29,9 @@ export type CodeEngine = {
   items(): Promise<Item[]>
   /** What the edge tells; safe to be told twice. */
   onEdgeEvent(event: EdgeEvent): Promise<void>
-  /** The app behind a workload id, for compute resource tokens; undefined when it is gone or its project is not active. */
+  /** What became of indices of job runs; resolves once it is on disk. Safe to be told twice. */
+  recordIndices(reports: Reports): Promise<void>
+  /** The app behind a workload id, or the job (or the run of its own) behind a job run's, for compute resource tokens; undefined when it is gone or its project is not active. */
   componentOf(workload: string): Promise<Component | undefined>
 }
 
@@ -47,11 +51,17 @@ export function createCodeEngine(options: { world: World; store: Store; vault: V
     jobs: createJobs(deps),
     items: async () => await allItems(deps),
     onEdgeEvent: async (event) => await onEdgeEvent(deps, event),
-    async componentOf(workload) {
-      const db = store.tables<Tables>()
-      const app = await db.selectFrom('ce_apps').select(['name', 'project_id']).where('id', '=', workload).executeTakeFirst()
-      const project = app && (await findProjectById(db, app.project_id))
-      return app === undefined || project?.status !== 'active' ? undefined : componentOf(project, app)
-    },
+    recordIndices: async (reports) => await recordIndices(deps, reports),
+    componentOf: async (workload) => await componentBehind(store.tables<Tables>(), workload),
   }
+}
+
+async function componentBehind(db: Kysely<Tables>, workload: string): Promise<Component | undefined> {
+  const app = await db.selectFrom('ce_apps').select(['name', 'project_id']).where('id', '=', workload).executeTakeFirst()
+  const run =
+    app === undefined ? await db.selectFrom('ce_job_runs').select(['name', 'job_name', 'project_id']).where('id', '=', workload).executeTakeFirst() : undefined
+  const project = await findProjectById(db, app?.project_id ?? run?.project_id ?? '')
+  if (project?.status !== 'active') return undefined
+  if (app !== undefined) return componentOf(project, app)
+  return run === undefined ? undefined : componentOf(project, { name: run.job_name ?? run.name }, 'job')
 }

@@ -2,6 +2,8 @@ import type { Item } from '@everleaf/link'
 import { liveReferences } from './apps/refresh.ts'
 import { withRevisions } from './apps/rows.ts'
 import { toHosts, toMount, toWorkload } from './apps/workload.ts'
+import { mountsOf, referencesOf, toItem } from './job-runs/item.ts'
+import { indicesOf } from './job-runs/progress.ts'
 import { mapped, mappingHost, openServed, projectCertificate } from './served.ts'
 import type { Deps, ProjectRow, Tables, View } from './service.ts'
 import { finder, loadValues, valueKey } from './values.ts'
@@ -14,7 +16,9 @@ export async function allItems(deps: Deps): Promise<Item[]> {
   const known = new Set(certificates.map(({ key }) => key))
   const apps: Item[] = []
   for (const project of projects) apps.push(...(await projectItems(view, project, known)))
-  return [...certificates, ...apps, ...(await mappingItems(view, known))]
+  for (const project of projects) apps.push(...(await runItems(view, project)))
+  const items = new Map([...certificates, ...apps, ...(await mappingItems(view, known))].map((item) => [`${item.kind} ${item.key}`, item]))
+  return [...items.values()]
 }
 
 async function servedItems({ db, deps }: View, projects: ReadonlySet<string>): Promise<Item[]> {
@@ -47,6 +51,20 @@ async function projectItems(view: View, project: ProjectRow, certificates: Reado
   }
   const apps = lives.flatMap((live) => [toWorkload(live, { find: finder(loaded), deps }).item, ...toHosts(live, { deps, certificate })])
   return [...mounts.values(), ...apps]
+}
+
+async function runItems(view: View, project: ProjectRow): Promise<Item[]> {
+  const { db, deps } = view
+  const runs = await db.selectFrom('ce_job_runs').selectAll().where('project_id', '=', project.id).where('status', 'in', ['pending', 'running']).execute()
+  const rows = await indicesOf(db, runs)
+  const items: Item[] = []
+  for (const run of runs) {
+    const wanted = referencesOf(run)
+    const loaded = await loadValues(view, { projectId: project.id, fresh: new Map() }, wanted)
+    const { item } = toItem({ project, run, rows: rows.get(run.id) ?? [] }, { find: finder(loaded), deps })
+    if (item !== undefined) items.push(...mountsOf(project, wanted, loaded), item)
+  }
+  return items
 }
 
 async function mappingItems({ db }: View, certificates: ReadonlySet<string>): Promise<Item[]> {

@@ -3,11 +3,24 @@ import { CODES } from './errors.ts'
 import type { Change, Tables } from './service.ts'
 
 /** IBM's documented limits (per region for projects, per project for the others). */
-export const QUOTAS = { projects: 20, apps: 40, revisions: 120, builds: 100, buildRuns: 100, configMaps: 100, secrets: 100, domainMappings: 80 } as const
+export const QUOTAS = {
+  projects: 20,
+  apps: 40,
+  revisions: 120,
+  jobs: 100,
+  jobRuns: 100,
+  builds: 100,
+  buildRuns: 100,
+  configMaps: 100,
+  secrets: 100,
+  domainMappings: 80,
+} as const
 export type Quotas = Record<keyof typeof QUOTAS, number>
 
 const TABLE = {
   apps: 'ce_apps',
+  jobs: 'ce_jobs',
+  jobRuns: 'ce_job_runs',
   builds: 'ce_builds',
   buildRuns: 'ce_build_runs',
   configMaps: 'ce_config_maps',

@@ -6,6 +6,9 @@ import * as runs from './build-runs.ts'
 import * as sources from './build-sources.ts'
 import * as builds from './builds.ts'
 import * as configMaps from './config-maps.ts'
+import * as jobRuns from './job-runs/operations.ts'
+import * as jobs from './jobs/operations.ts'
+import * as logs from './logs.ts'
 import * as mappings from './domain-mappings.ts'
 import * as projects from './projects.ts'
 import * as secrets from './secrets.ts'
@@ -17,7 +20,7 @@ const UPDATE = 'codeengine.tenant.entities.update'
 const DELETE = 'codeengine.tenant.entities.delete'
 const later = notImplemented
 
-/** The 67 operations of v2, and one of our own. Listing projects needs only a good token: the list shows those its caller may read. */
+/** The 67 operations of v2, and two of our own (a build's source, logs). Listing projects needs only a good token: the list shows those its caller may read. */
 export const routes: readonly Route[] = [
   // method   path                                     IAM action                operation
   ['GET', '/projects', 'any', projects.list],
@@ -40,15 +43,15 @@ export const routes: readonly Route[] = [
   ['GET', `${P}/apps/:app_name/revisions/:name`, READ, revisions.get],
   ['DELETE', `${P}/apps/:app_name/revisions/:name`, DELETE, revisions.remove],
   ['GET', `${P}/apps/:app_name/instances`, READ, instances.list],
-  ['GET', `${P}/jobs`, READ, later('list_jobs')],
-  ['POST', `${P}/jobs`, CREATE, later('create_job')],
-  ['GET', `${P}/jobs/:name`, READ, later('get_job')],
-  ['PATCH', `${P}/jobs/:name`, UPDATE, later('update_job')],
-  ['DELETE', `${P}/jobs/:name`, DELETE, later('delete_job')],
-  ['GET', `${P}/job_runs`, READ, later('list_job_runs')],
-  ['POST', `${P}/job_runs`, CREATE, later('create_job_run')],
-  ['GET', `${P}/job_runs/:name`, READ, later('get_job_run')],
-  ['DELETE', `${P}/job_runs/:name`, DELETE, later('delete_job_run')],
+  ['GET', `${P}/jobs`, READ, jobs.list],
+  ['POST', `${P}/jobs`, CREATE, jobs.create],
+  ['GET', `${P}/jobs/:name`, READ, jobs.get],
+  ['PATCH', `${P}/jobs/:name`, UPDATE, jobs.update],
+  ['DELETE', `${P}/jobs/:name`, DELETE, jobs.remove],
+  ['GET', `${P}/job_runs`, READ, jobRuns.list],
+  ['POST', `${P}/job_runs`, CREATE, jobRuns.create],
+  ['GET', `${P}/job_runs/:name`, READ, jobRuns.get],
+  ['DELETE', `${P}/job_runs/:name`, DELETE, jobRuns.remove],
   ['GET', '/function_runtimes', 'any', later('list_function_runtimes')],
   ['GET', `${P}/functions`, READ, later('list_functions')],
   ['POST', `${P}/functions`, CREATE, later('create_function')],
@@ -84,6 +87,7 @@ export const routes: readonly Route[] = [
   ['GET', `${P}/secrets/:name`, READ, secrets.get],
   ['PUT', `${P}/secrets/:name`, UPDATE, secrets.replace],
   ['DELETE', `${P}/secrets/:name`, DELETE, secrets.remove],
+  ['GET', `${P}/everleaf/logs`, READ, logs.get],
   ['GET', `${P}/persistent_data_stores`, READ, later('list_persistent_data_stores')],
   ['POST', `${P}/persistent_data_stores`, CREATE, later('create_persistent_data_store')],
   ['GET', `${P}/persistent_data_stores/:name`, READ, later('get_persistent_data_store')],

@@ -6,6 +6,7 @@ import { refreshApps } from './apps/refresh.ts'
 import { toMount } from './apps/workload.ts'
 import { secretEntries } from './data-entries.ts'
 import { type Changes, handOver } from './edge.ts'
+import { refreshRunsOf } from './job-runs/refresh.ts'
 import { firstTag, nextTag, requireMatch } from './entity-tags.ts'
 import { CODES } from './errors.ts'
 import { pageOf, toList } from './lists.ts'
@@ -132,13 +133,15 @@ async function changed(context: Change, { project, row, data }: { project: Proje
   const pair = row.format === 'tls' ? pairOf(data) : undefined
   const mappings: Changes = pair === undefined ? { upserts: [] } : await settleMappings(context, project, { secret: row.name, pair })
   const users = await usersOf(context.db, project.id, { kind: 'secret', name: row.name })
-  if (users.length === 0) return handOver(context, mappings)
+  const source = { kind: 'secret', name: row.name } as const
   const loaded = { version: versionOf(row), entries: secretEntries(row.format, data) }
-  const fresh = new Map([[valueKey({ kind: 'secret', name: row.name }), loaded]])
+  const fresh = new Map([[valueKey(source), loaded]])
+  const runs = await refreshRunsOf(context, project, { ...source, fresh })
+  if (users.length === 0) return handOver(context, mappings, runs)
   const mounts = users.some(({ used_by }) => used_by === 'mount')
     ? [toMount({ projectId: project.id, kind: 'secret', name: row.name }, loaded.version, loaded.entries)]
     : []
-  handOver(context, mappings, { upserts: mounts }, await refreshApps(context, project, { appIds: appsToRefresh(users), fresh }))
+  handOver(context, mappings, runs, { upserts: mounts }, await refreshApps(context, project, { appIds: appsToRefresh(users), fresh }))
 }
 
 type User = { readonly app_id: string; readonly used_by: string; readonly newest_status: string }

@@ -47,7 +47,7 @@ export type RevisionRow = {
   message: string
   created_at: number
 }
-/** What an app's live revisions read from: looked up when a secret or config map changes. */
+/** What an app's live revisions, or a job run that is not over, read from (`app_id` is the id of either): looked up when a secret or config map changes. */
 export type ReferenceRow = { app_id: string; project_id: string; kind: 'secret' | 'config_map'; name: string; used_by: 'env' | 'mount' }
 export type SecretRow = { id: string; project_id: string; name: string; format: string; entity_tag: string; sealed: string; created_at: number }
 export type ConfigMapRow = { id: string; project_id: string; name: string; entity_tag: string; data: string; created_at: number }
@@ -97,6 +97,45 @@ export type BuildRunRow = {
 /** What an image reference means in a project: the newest successful build that wrote it. */
 export type ImageRow = { project_id: string; reference: string; image: string; digest: string; build: string; build_run: string; built_at: number }
 
+export type JobRow = { id: string; project_id: string; name: string; entity_tag: string; settings: string; created_at: number }
+export type JobRunRow = {
+  id: string
+  project_id: string
+  name: string
+  /** null for a run of its own. */
+  job_id: string | null
+  job_name: string | null
+  /** The job's settings with those of the run over them, as JSON without defaults. */
+  settings: string
+  /** JOB_ARRAY_SIZE where it is not the number of indices. */
+  array_size: number | null
+  /** Number of indices. */
+  size: number
+  image: string | null
+  build: string | null
+  build_run: string | null
+  status: 'pending' | 'running' | 'completed' | 'failed'
+  /** What it waits for, or why it could not run at all. */
+  message: string
+  started_at: number | null
+  completed_at: number | null
+  /** Counts and ranges of a run that is over, as JSON; until then they are counted. */
+  summary: string | null
+  /** `indices_details` of a run that is over, as JSON. */
+  details: string | null
+  created_at: number
+}
+/** An index of a run that is not over; one that has not begun has no row. */
+export type JobIndexRow = {
+  run_id: string
+  idx: number
+  status: 'pending' | 'running' | 'succeeded' | 'failed'
+  retries: number
+  started_at: number | null
+  finished_at: number | null
+  reason: string
+}
+
 export type Tables = {
   ce_projects: ProjectRow
   ce_apps: AppRow
@@ -109,6 +148,9 @@ export type Tables = {
   ce_builds: BuildRow
   ce_build_runs: BuildRunRow
   ce_images: ImageRow
+  ce_jobs: JobRow
+  ce_job_runs: JobRunRow
+  ce_job_indices: JobIndexRow
 }
 
 export type Component = {
@@ -117,7 +159,7 @@ export type Component = {
   readonly projectId: string
   readonly projectName: string
   readonly region: string
-  readonly componentType: 'application'
+  readonly componentType: 'application' | 'job'
   readonly componentName: string
 }
 

@@ -103,6 +103,8 @@ function recordingEdge(calls: Partial<EdgeCalls> = {}) {
     call: {
       build: async ({ id }: { id: string }) => ({ succeeded: true, reason: '', digest: `sha256:${createHash('sha256').update(id).digest('hex')}`, log: '' }),
       instances: async () => [],
+      logs: async () => ({ lines: [], cursor: 0 }),
+      forgetLogs: async () => {},
       ...calls,
     },
   }

@@ -244,7 +244,12 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
       hasGroup: resourceController.hasGroup,
       edge: {
         apply: (difference) => link.apply(difference),
-        call: { build: (input) => link.call.build(input), instances: (input) => link.call.instances(input) },
+        call: {
+          build: (input) => link.call.build(input),
+          instances: (input) => link.call.instances(input),
+          logs: (input) => link.call.logs(input),
+          forgetLogs: (input) => link.call.forgetLogs(input),
+        },
       },
       componentDeleted: (tx, component) => iam.componentDeleted(tx, { ...component, at: world.now() }),
       issueCertificate: pki.issue,
@@ -261,6 +266,7 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
         const { token, issuedAt, expiresAt } = iam.computeResourceToken({ ...component, instance })
         return { token, issuedAt: issuedAt * 1_000, expiresAt: expiresAt * 1_000 }
       },
+      indices: ({ runs }) => codeEngine.recordIndices(runs),
     },
     onEvent: (event) =>
       void codeEngine.onEdgeEvent(event).catch((error: unknown) => world.log.error({ error: String(error) }, 'what happened at the edge could not be written')),

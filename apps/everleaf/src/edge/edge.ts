@@ -2,7 +2,8 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { writeDurably } from '@everleaf/world'
-import { createPool, type Engine, type InstanceSpec, type Pool } from '@everleaf/engine'
+import { availableParallelism, totalmem } from 'node:os'
+import { createJobPool, createPool, type Engine, type InstanceSpec, type JobPool, type Pool } from '@everleaf/engine'
 import { createLocalEngine } from '@everleaf/engine-local'
 import { createGateway, createTable, type Gateway, ListenError, type Listening, type Table } from '@everleaf/gateway'
 import { createEdgeSide, type Difference, type EdgeSide, type Item } from '@everleaf/link'
@@ -15,7 +16,7 @@ import { hostLines, ownAddress } from './addresses.ts'
 import { backendsOver } from './backends.ts'
 import { openControl } from './control.ts'
 import type { CoreProcess } from './core-process.ts'
-import { createLogSink } from './logs.ts'
+import { createLogSink, type LogSink } from './logs.ts'
 import { createMounts } from './mounts.ts'
 import { createState, type EdgeState } from './state.ts'
 
@@ -35,6 +36,8 @@ export type Surroundings = {
 
 const STOP_GRACE_MS = 10_000
 const INSTANCE_GRACE_MS = 10_000
+/** Shorter than an app's: they end before core does, which writes down what became of them. */
+const JOB_GRACE_MS = 5_000
 const READY_LIMIT_MS = 60_000
 
 type Parts = {
@@ -44,6 +47,8 @@ type Parts = {
   readonly state: EdgeState
   readonly table: Table
   readonly pool: Pool
+  readonly jobs: JobPool
+  readonly logs: LogSink
   readonly engine: Engine
   readonly gateway: Gateway
   readonly mounts: ReturnType<typeof createMounts>
@@ -61,7 +66,7 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   let stop = () => around.exit(0)
   const control = await openControl({ socketPath: home.controlSocket, status: () => status(), stop: () => stop() })
   const { core } = around
-  const parts = await build(config, { home, world, key, around, tell: (event) => link?.tell(event), token: (input) => link.call.token(input) })
+  const parts = await build(config, { home, world, key, around, tell: (event) => link?.tell(event), call: () => link.call })
   let settle: () => void = () => {}
   const ready = new Promise<void>((resolve) => {
     settle = resolve
@@ -72,6 +77,8 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
     offered: {
       build: (input) => buildImage(input, parts),
       instances: async ({ workload }) => parts.pool.instances(workload),
+      logs: (query) => parts.logs.read(query),
+      forgetLogs: async ({ workload }) => parts.logs.remove(workload),
     },
     onSnapshot: (items) => {
       takeSnapshot(items, parts)
@@ -103,9 +110,9 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   around.say(`Everleaf is up: APIs on http://127.0.0.1:${ports.api}, TLS on ${ports.listen}:${ports.public}. Home: ${home.root}`)
 }
 
-type Hooks = { home: Home; world: World; key: Buffer; around: Surroundings; tell: EdgeSide['tell']; token: EdgeSide['call']['token'] }
+type Hooks = { home: Home; world: World; key: Buffer; around: Surroundings; tell: EdgeSide['tell']; call: () => EdgeSide['call'] }
 
-async function build(config: Config, { home, world, key, around, tell, token }: Hooks): Promise<Parts> {
+async function build(config: Config, { home, world, key, around, tell, call }: Hooks): Promise<Parts> {
   const state = createState({ world, file: home.snapshotFile, rootKey: key })
   const mounts = createMounts({ root: join(home.run, 'mounts'), crashPoint: world.crashPoint })
   const logs = createLogSink({ world, folder: join(home.data, 'logs') })
@@ -126,15 +133,23 @@ async function build(config: Config, { home, world, key, around, tell, token }: 
     world,
     engine,
     specFor: async ({ workload, revision, instance }) => instanceSpec({ workload, revision, instance }, { state, mounts, home, logs, addresses }),
-    tokenFor: token,
+    tokenFor: (input) => call().token(input),
     onEvent: (event) => {
       if (event.type === 'revision' && event.state === 'ready') noteProven(state, event)
       tell(event)
     },
     settings: { stableWindowMs: config.settings.stableWindowMs, graceMs: INSTANCE_GRACE_MS, readyTimeoutMs: READY_LIMIT_MS },
   })
+  const jobs = createJobPool({
+    world,
+    engine,
+    specFor: async ({ run, index, retries, instance }) => jobSpec({ run, index, retries, instance }, { state, mounts, home, logs, addresses }),
+    tokenFor: (input) => call().token(input),
+    report: (runs) => call().indices({ runs }),
+    settings: { parallelism: config.settings.jobParallelism ?? fittingParallelism(), graceMs: JOB_GRACE_MS },
+  })
   const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket } })
-  const parts = { config, home, world, state, table, pool, engine, gateway, mounts, addresses }
+  const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, addresses }
   return parts
 }
 
@@ -175,10 +190,17 @@ function portsOf(listening: Listening, config: Config): PortsFile {
 
 function takeSnapshot(items: readonly Item[], parts: Parts): void {
   const known = new Set([...parts.state.all('workload')].map(([key]) => key))
+  const runs = new Set([...parts.state.all('job-run')].map(([key]) => key))
   parts.state.replace(items)
   show(items, parts)
-  for (const item of items) if (item.kind === 'workload') known.delete(item.key)
+  for (const item of items) {
+    if (item.kind === 'workload') known.delete(item.key)
+    if (item.kind === 'job-run') runs.delete(item.key)
+  }
   for (const gone of known) void parts.pool.remove(gone)
+  for (const gone of runs) void parts.jobs.remove(gone)
+  // Only what core says now is run: a saved snapshot does not know which indices have succeeded since.
+  for (const [, run] of parts.state.all('job-run')) parts.jobs.apply(run)
 }
 
 function show(items: readonly Item[], parts: Parts): void {
@@ -196,10 +218,12 @@ function takeDifference(difference: Difference, parts: Parts): void {
   for (const item of difference.upserts) {
     if (item.kind === 'mount') parts.mounts.update(item.key, item.value)
     if (item.kind === 'workload') parts.pool.apply(item.value)
+    if (item.kind === 'job-run') parts.jobs.apply(item.value)
     if (item.kind === 'settings') writeTrust(parts)
   }
   for (const gone of difference.deletes) {
     if (gone.kind === 'workload') void parts.pool.remove(gone.key)
+    if (gone.kind === 'job-run') void parts.jobs.remove(gone.key)
     if (gone.kind === 'mount') parts.mounts.remove(gone.key)
   }
 }
@@ -220,31 +244,66 @@ function noteProven(state: EdgeState, { workload: key, revision: name }: { workl
   state.apply({ upserts: [{ kind: 'workload', key, value: { ...workload, revisions } }], deletes: [] })
 }
 
-type SpecParts = { state: EdgeState; mounts: Parts['mounts']; home: Home; logs: ReturnType<typeof createLogSink>; addresses: Addresses }
+type SpecParts = Pick<Parts, 'state' | 'mounts' | 'home' | 'logs' | 'addresses'>
 
-function instanceSpec(which: { workload: string; revision: string; instance: string }, { state, mounts, home, logs, addresses }: SpecParts): InstanceSpec {
+function instanceSpec(which: { workload: string; revision: string; instance: string }, parts: SpecParts): InstanceSpec {
+  const { state, logs } = parts
   const workload = state.get('workload', which.workload)
   const revision = workload?.revisions.find(({ name }) => name === which.revision)
   if (revision?.image === undefined) throw new Error(`${which.workload} ${which.revision} cannot be started: it is gone or has no image`)
   return {
+    ...placeSpec({ ...revision, image: revision.image }, parts),
     name: which.instance,
     workload: which.workload,
-    image: join(home.data, 'images', revision.image),
-    commands: revision.commands,
-    arguments: revision.arguments,
     env: revision.env,
-    mounts: revision.mounts.flatMap(({ path, mount }) => {
+    port: revision.port,
+    readiness: revision.readiness,
+    log: (line) => logs.write({ workload: which.workload }, { ...line, instance: which.instance }),
+  }
+}
+
+function jobSpec(which: { run: string; index: number; retries: number; instance: string }, parts: SpecParts): InstanceSpec {
+  const { run: id, index, retries, instance } = which
+  const run = parts.state.get('job-run', id)
+  if (run === undefined) throw new Error(`the job run ${id} is gone`)
+  return {
+    ...placeSpec(run, parts),
+    // Names of runs are unique in their project only.
+    name: `${id}-${index}-${retries}`,
+    hostname: instance,
+    workload: run.component,
+    env: [...run.env, ['JOB_INDEX', String(index)], ['JOB_INDEX_RETRY_COUNT', String(retries)]],
+    port: undefined,
+    readiness: undefined,
+    log: (line) => parts.logs.write({ workload: id, index, size: run.size }, { ...line, instance }),
+  }
+}
+
+type Placed = { image: string; mounts: readonly { path: string; mount: string }[] } & Pick<InstanceSpec, 'commands' | 'arguments' | 'memoryBytes'>
+
+/** What instances of apps and of jobs have in common. */
+function placeSpec(placed: Placed, { state, mounts, home, addresses }: SpecParts) {
+  return {
+    image: join(home.data, 'images', placed.image),
+    commands: placed.commands,
+    arguments: placed.arguments,
+    memoryBytes: placed.memoryBytes,
+    mounts: placed.mounts.flatMap(({ path, mount }) => {
       const item = state.get('mount', mount)
       return item === undefined ? [] : [{ path, directory: mounts.folderOf(mount, item) }]
     }),
     token: undefined,
     hosts: hostLines(state, { own: '127.0.0.1', fixed: addresses.fixed }),
     trust: state.get('settings', 'platform')?.caCertificate ?? '',
-    port: revision.port,
-    memoryBytes: revision.memoryBytes,
-    readiness: revision.readiness,
-    log: (line) => logs.write(which.workload, { ...line, instance: which.instance }),
   }
+}
+
+/** Most jobs wait more than they compute, and a runtime takes some 100 MB. */
+const JOBS_PER_PROCESSOR = 4
+const JOB_BYTES = 256 * 1024 * 1024
+
+function fittingParallelism(): number {
+  return Math.max(2, Math.min(JOBS_PER_PROCESSOR * availableParallelism(), Math.floor(totalmem() / JOB_BYTES)))
 }
 
 async function buildImage(input: { archive: string; image: string; timeoutMs: number }, { engine, home }: Parts) {
@@ -275,7 +334,7 @@ async function stopAll({
 }): Promise<void> {
   parts.world.after(STOP_GRACE_MS + 5_000, () => around.exit(1))
   rmSync(parts.home.portsFile, { force: true })
-  await parts.gateway.stop({ graceMs: STOP_GRACE_MS / 2 })
+  await Promise.all([parts.gateway.stop({ graceMs: STOP_GRACE_MS / 2 }), parts.jobs.close()])
   await core.stop(STOP_GRACE_MS)
   link.close()
   await parts.pool.close()

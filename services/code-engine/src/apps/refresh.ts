@@ -57,7 +57,8 @@ function mountOf(project: ProjectRow, { kind, name }: Used, loaded: ReadonlyMap<
   return value === undefined ? [] : [toMount({ projectId: project.id, kind, name }, value.version, value.entries)]
 }
 
-async function rememberReferences({ db }: Change, app: AppRow, wanted: readonly Used[]): Promise<Used[]> {
+/** Keeps in rows what an app or a job run reads from; gives what it does not read any more. */
+export async function rememberReferences({ db }: Change, app: Pick<AppRow, 'id' | 'project_id'>, wanted: readonly Used[]): Promise<Used[]> {
   const before = await db.selectFrom('ce_references').selectAll().where('app_id', '=', app.id).execute()
   const key = (one: Used) => `${one.usedBy} ${valueKey(one)}`
   const known = new Set(before.map((row) => key({ kind: row.kind, name: row.name, usedBy: row.used_by })))
@@ -74,8 +75,8 @@ async function rememberReferences({ db }: Change, app: AppRow, wanted: readonly 
   return dropped
 }
 
-/** Mounts that no app uses any more. */
-export async function unusedMounts({ db }: Change, project: ProjectRow, dropped: readonly Used[]): Promise<{ kind: 'mount'; key: string }[]> {
+/** Mounts that no app and no job run uses any more. */
+export async function unusedMounts({ db }: Change, project: Pick<ProjectRow, 'id'>, dropped: readonly Used[]): Promise<{ kind: 'mount'; key: string }[]> {
   const unused: { kind: 'mount'; key: string }[] = []
   for (const { kind, name } of dropped.filter(({ usedBy }) => usedBy === 'mount')) {
     const still = await db

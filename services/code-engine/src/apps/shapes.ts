@@ -6,7 +6,7 @@ import { AppName, DnsName, ImageReference, maybe, Quantity } from '../patterns.t
 import { sizeFault } from '../sizes.ts'
 
 const NAME = '^[-._a-zA-Z0-9]+$'
-const EnvVar = Type.Object({
+export const EnvVar = Type.Object({
   type: maybe(Type.Enum(['literal', 'config_map_key_reference', 'config_map_full_reference', 'secret_key_reference', 'secret_full_reference'])),
   name: maybe(Type.String({ minLength: 1, maxLength: 253, pattern: NAME })),
   value: maybe(Type.String({ maxLength: 1_048_576 })),
@@ -14,7 +14,7 @@ const EnvVar = Type.Object({
   prefix: maybe(Type.String({ maxLength: 253, pattern: '^([a-zA-Z_][a-zA-Z0-9_]*)?$' })),
   reference: maybe(DnsName),
 })
-const VolumeMount = Type.Object({
+export const VolumeMount = Type.Object({
   type: maybe(Type.Enum(['config_map', 'secret', 'persistent_data_store'])),
   mount_path: Type.String({ minLength: 1, maxLength: 256, pattern: '^/([^/\\0]+/?)+$' }),
   reference: DnsName,
@@ -30,7 +30,7 @@ const Probe = Type.Object({
   initial_delay: maybe(whole(1, 10)),
   failure_threshold: maybe(whole(1, 10)),
 })
-const Texts = Type.Array(Type.String({ maxLength: 32_768 }), { maxItems: 100 })
+export const Texts = Type.Array(Type.String({ maxLength: 32_768 }), { maxItems: 100 })
 
 const settings = {
   image_port: maybe(whole(0, 65_535)),
@@ -139,7 +139,7 @@ export function readStored(stored: string): AppSettings {
 }
 
 // Literals may carry key, prefix and reference (IBM's tests send them): accepted, and not kept.
-function envVariable(given: Static<typeof EnvVar>, at: number): EnvVariable {
+export function envVariable(given: Static<typeof EnvVar>, at: number): EnvVariable {
   const { type, name, value, key, prefix, reference } = withoutNulls(given)
   const field = `run_env_variables.${at}`
   if (type === undefined || type === 'literal') {
@@ -153,7 +153,7 @@ function envVariable(given: Static<typeof EnvVar>, at: number): EnvVariable {
   return { type, name: name ?? key, key, reference }
 }
 
-function volumeMount(given: Static<typeof VolumeMount>): MountSettings {
+export function volumeMount(given: Static<typeof VolumeMount>): MountSettings {
   const { type = 'secret', mount_path, reference, sub_path } = withoutNulls(given)
   if (type === 'persistent_data_store') throw notYet('Mounts of persistent data stores')
   if (sub_path !== undefined) throw notYet('Mounts of a sub_path')
@@ -171,7 +171,7 @@ function withoutNulls<T extends object>(given: T): WithoutNulls<T> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null)) as WithoutNulls<T>
 }
 
-function whole(minimum: number, maximum: number) {
+export function whole(minimum: number, maximum: number) {
   return Type.Integer({ minimum, maximum })
 }
 

@@ -1,4 +1,5 @@
 import type { Migration } from '@everleaf/store'
 import { codeEngine } from './0001-code-engine.ts'
+import { jobs } from './0002-jobs.ts'
 
-export const migrations: Readonly<Record<string, Migration>> = { 'code-engine/0001-code-engine': codeEngine }
+export const migrations: Readonly<Record<string, Migration>> = { 'code-engine/0001-code-engine': codeEngine, 'code-engine/0002-jobs': jobs }

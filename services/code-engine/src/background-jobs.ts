@@ -5,7 +5,7 @@ import type { Tx } from '@everleaf/store'
 import { toHosts } from './apps/workload.ts'
 import { archivePath } from './build-sources.ts'
 import { readStored } from './builds.ts'
-import { purgeProject } from './changes.ts'
+import { purgeProject, runsGone } from './changes.ts'
 import { handOver } from './edge.ts'
 import { certificateNames } from './hosts.ts'
 import { imageBuilt, normalReference } from './images.ts'
@@ -26,6 +26,8 @@ export function createJobs(deps: Deps): Record<string, JobHandler> {
     'code-engine.activate-project': { run: async (payload) => await activate(deps, (payload as { project: string }).project), nextAttempt },
     'code-engine.renew-project-certificate': { run: async (payload) => await activate(deps, (payload as { project: string }).project), nextAttempt },
     'code-engine.purge-project': { run: async (payload) => await purge(deps, (payload as { project: string }).project), nextAttempt },
+    'code-engine.purge-job-run': { run: async (payload) => await purgeRun(deps, (payload as { run: string }).run), nextAttempt },
+    'code-engine.forget-logs': { run: async (payload) => await forgetLogs(deps, payload as { workload: string }), nextAttempt },
     // Tries that fail here failed on our side (the edge was away): the run itself only fails when the build does.
     'code-engine.build-run': { run: async (payload) => await runBuild(deps, (payload as { run: string }).run), nextAttempt, concurrency: 2 },
   }
@@ -73,6 +75,23 @@ async function purge(deps: Deps, id: string) {
       return 'done' as const
     },
   }
+}
+
+async function purgeRun(deps: Deps, id: string) {
+  return {
+    finish: async (tx: Tx) => {
+      const change = changeOf(tx, deps)
+      const run = await change.db.selectFrom('ce_job_runs').selectAll().where('id', '=', id).executeTakeFirst()
+      const project = run && (await change.db.selectFrom('ce_projects').selectAll().where('id', '=', run.project_id).executeTakeFirst())
+      if (run !== undefined && project !== undefined) handOver(change, await runsGone(change, project, [run]))
+      return 'done' as const
+    },
+  }
+}
+
+async function forgetLogs({ platform }: Deps, gone: { workload: string }) {
+  await platform.edge.call.forgetLogs(gone)
+  return 'done' as const
 }
 
 async function runBuild(deps: Deps, id: string) {

@@ -1,0 +1,73 @@
+import type { Timer, World } from '@everleaf/world'
+import type { Instance } from './engine.ts'
+import type { InstanceToken } from './workload.ts'
+
+/** Gives compute resource tokens for the instances of a workload. */
+export type TokenSource = (input: { workload: string; instance: string }) => Promise<InstanceToken>
+
+/** An instance waits at most this long for its first token; then it starts and gets the token as soon as there is one. */
+const FIRST_TOKEN_MS = 1000
+const TOKEN_RETRY_MS = [500, 1000, 2000, 5000, 15_000] as const
+/** A token is renewed between these shares of its life (api/iam §2.4). */
+const REFRESH_FROM = 0.5
+const REFRESH_TO = 0.8
+
+/** Keeps the compute resource token of one instance fresh. Without a source, instances start with their spec's own token. */
+export class TokenKeeper {
+  readonly #world: World
+  readonly #source: TokenSource | undefined
+  readonly #ids: { readonly workload: string; readonly instance: string }
+  #timer: Timer | undefined
+  #stopped = false
+
+  constructor(deps: { readonly world: World; readonly tokenFor: TokenSource | undefined }, ids: { workload: string; instance: string }) {
+    this.#world = deps.world
+    this.#source = deps.tokenFor
+    this.#ids = ids
+  }
+
+  /** The token to start with; undefined where there is none within a second. */
+  async first(): Promise<InstanceToken | undefined> {
+    if (this.#source === undefined) return undefined
+    const late = Promise.withResolvers<undefined>()
+    const timer = this.#world.after(FIRST_TOKEN_MS, () => late.resolve(undefined))
+    try {
+      return await Promise.race([this.#source(this.#ids), late.promise])
+    } catch (error) {
+      this.#world.log.warn({ ...this.#ids, error: String(error) }, 'an instance starts without a token and gets it later')
+      return undefined
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  /** Writes new tokens into the instance until `stop`, the next one when `token` is past half of its life, at once where there is none. */
+  keep(instance: Pick<Instance, 'writeToken'>, token: InstanceToken | undefined, attempt = 0): void {
+    const source = this.#source
+    if (source === undefined || this.#stopped) return
+    const waitMs = token
+      ? refreshIn(token, { nowMs: this.#world.now().getTime(), chance: this.#world.chance() })
+      : (TOKEN_RETRY_MS[Math.min(attempt, TOKEN_RETRY_MS.length - 1)] ?? 15_000)
+    this.#timer = this.#world.after(waitMs, () => {
+      source(this.#ids)
+        .then(async (fresh) => {
+          if (this.#stopped) return
+          await instance.writeToken(fresh.token)
+          this.keep(instance, fresh)
+        })
+        .catch(() => this.keep(instance, undefined, attempt + 1))
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+  }
+}
+
+/** Ms until a token should be replaced: at a random point between 50 and 80 % of its life, so that many instances do not ask together. */
+export function refreshIn(token: { issuedAt: number; expiresAt: number }, at: { nowMs: number; chance: number }): number {
+  const lifeMs = token.expiresAt - token.issuedAt
+  const due = token.issuedAt + lifeMs * (REFRESH_FROM + (REFRESH_TO - REFRESH_FROM) * at.chance)
+  return Math.max(1000, due - at.nowMs)
+}

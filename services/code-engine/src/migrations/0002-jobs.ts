@@ -1,0 +1,51 @@
+import type { Migration } from '@everleaf/store'
+
+export const jobs: Migration = {
+  async up(db) {
+    await db.schema
+      .createTable('ce_jobs')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('project_id', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('entity_tag', 'text', (column) => column.notNull())
+      .addColumn('settings', 'text', (column) => column.notNull())
+      .addColumn('created_at', 'integer', (column) => column.notNull())
+      .addUniqueConstraint('ce_job_name', ['project_id', 'name'])
+      .execute()
+    await db.schema
+      .createTable('ce_job_runs')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('project_id', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('job_id', 'text')
+      .addColumn('job_name', 'text')
+      .addColumn('settings', 'text', (column) => column.notNull())
+      .addColumn('array_size', 'integer')
+      .addColumn('size', 'integer', (column) => column.notNull())
+      .addColumn('image', 'text')
+      .addColumn('build', 'text')
+      .addColumn('build_run', 'text')
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('message', 'text', (column) => column.notNull())
+      .addColumn('started_at', 'integer')
+      .addColumn('completed_at', 'integer')
+      .addColumn('summary', 'text')
+      .addColumn('details', 'text')
+      .addColumn('created_at', 'integer', (column) => column.notNull())
+      .addUniqueConstraint('ce_job_run_name', ['project_id', 'name'])
+      .execute()
+    await db.schema.createIndex('ce_runs_of_job').on('ce_job_runs').columns(['project_id', 'job_name']).execute()
+    await db.schema.createIndex('ce_runs_by_status').on('ce_job_runs').columns(['project_id', 'status']).execute()
+    await db.schema
+      .createTable('ce_job_indices')
+      .addColumn('run_id', 'text', (column) => column.notNull())
+      .addColumn('idx', 'integer', (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('retries', 'integer', (column) => column.notNull())
+      .addColumn('started_at', 'integer')
+      .addColumn('finished_at', 'integer')
+      .addColumn('reason', 'text', (column) => column.notNull())
+      .addPrimaryKeyConstraint('ce_job_index', ['run_id', 'idx'])
+      .execute()
+  },
+}
