@@ -2,6 +2,7 @@ import { clockOffsetMs, createWorld, type World } from '@everleaf/world'
 import { Command, CommanderError } from 'commander'
 import { type DemoOptions, demo } from './commands/demo.ts'
 import { doctor, environment, hosts, status, trust } from './commands/info.ts'
+import { rotateRootKey, rotateSigningKeys } from './commands/keys.ts'
 import {
   type CreateOptions,
   createRenewal,
@@ -113,6 +114,17 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .command('doctor')
     .description('what works on this machine, and what to do about the rest')
     .action(async () => end((await doctor(findPlatform(home), terminal)) ? STATUS.done : STATUS.machine))
+
+  program
+    .command('keys')
+    .description('the keys behind everything')
+    .command('rotate')
+    .description('new keys sign tokens from now on')
+    .option('--root', 'replace the root key instead, under which everything is sealed; while no platform runs')
+    .action(async ({ root }: { root?: boolean }) => {
+      if (root === true) return end(await rotateRootKey({ platform: around.platform, env: { ...around.env, EVERLEAF_HOME: home } }))
+      write(await rotateSigningKeys(findPlatform(home)))
+    })
 
   const renew = program.command('renew').description('certificates that are kept fresh')
   renew

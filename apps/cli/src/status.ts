@@ -15,13 +15,22 @@ export type Status = {
 
 /** What the platform says of itself, by its control socket. */
 export function readStatus(root: string): Promise<Status> {
+  return askPlatform<Status>(root, { method: 'GET', path: '/status' })
+}
+
+/** Asks the platform of this home over its control socket. Throws with the platform's reason. */
+export function askPlatform<T>(root: string, { method, path, timeoutMs = 5_000 }: { method: 'GET' | 'POST'; path: string; timeoutMs?: number }): Promise<T> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath: join(root, 'run', 'edge.sock'), path: '/status', timeout: 5_000 }, (response) => {
+    const outgoing = request({ socketPath: join(root, 'run', 'edge.sock'), method, path, timeout: timeoutMs }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk
       })
-      response.once('end', () => resolve(JSON.parse(text) as Status))
+      response.once('end', () => {
+        const body = JSON.parse(text) as T & { error?: string }
+        if (response.statusCode === 200) resolve(body)
+        else reject(new Error(`the platform refused: ${body.error ?? response.statusCode}`))
+      })
     })
     outgoing.once('timeout', () => outgoing.destroy(new Error('the platform does not answer on its control socket')))
     outgoing.once('error', reject)

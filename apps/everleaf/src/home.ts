@@ -11,6 +11,9 @@ export type Home = {
   readonly root: string
   readonly data: string
   readonly keys: string
+  readonly rootKey: string
+  /** There only while the root key is being replaced. */
+  readonly nextRootKey: string
   readonly run: string
   readonly database: string
   readonly coreSocket: string
@@ -29,6 +32,8 @@ export function homeAt(root: string): Home {
     root,
     data,
     keys: join(root, 'keys'),
+    rootKey: join(root, 'keys', 'root.key'),
+    nextRootKey: join(root, 'keys', 'root.key.next'),
     run,
     database: join(data, 'everleaf.db'),
     coreSocket: join(run, 'core.sock'),
@@ -64,7 +69,7 @@ export function prepareHome(root: string): Home {
 
 /** The root key: made at the first start, 0400, never in a backup. Throws WrongMachine where it is readable by others, missing or broken. */
 export function rootKey(home: Home): Buffer {
-  const file = join(home.keys, 'root.key')
+  const file = home.rootKey
   if (!existsSync(file)) {
     if (existsSync(home.database))
       throw new WrongMachine(`The database is there, but its root key is not: ${file}\nPut the key back, or set EVERLEAF_HOME to a new folder.`)

@@ -1,6 +1,6 @@
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { dirname, join } from 'node:path'
-import { createWorld, jsonLog } from '@everleaf/world'
+import { createWorld, homeFolder, jsonLog } from '@everleaf/world'
 import { readConfig, UP_HELP, WrongUse } from './config.ts'
 import { keepCore } from './edge/core-process.ts'
 import { prepareHome, WrongMachine } from './home.ts'
@@ -31,6 +31,7 @@ const FLUSH_MS = 3_000
 /** `everleaf up` is edge; edge starts this file again as `core`. */
 async function main([role = 'up', ...rest]: readonly string[]): Promise<void> {
   if (role === 'core') return await core()
+  if (role === 'rotate-root-key') return await rotateRoot()
   const { config, help } = readConfig(rest, process.env)
   if (help) return void process.stdout.write(UP_HELP)
   prepareHome(config.home)
@@ -48,6 +49,13 @@ async function main([role = 'up', ...rest]: readonly string[]): Promise<void> {
   const helper = isBuilt ? join(dirname(program), 'spawner.mjs') : undefined
   await startEdge(config, { ...surroundings, core: coreProcess, buildEnv, helper }, world)
   world.after(FLUSH_MS, flushCompileCache)
+}
+
+async function rotateRoot(): Promise<void> {
+  const { rotateRootKey } = await import('./root-key.ts')
+  const home = homeFolder(process.env)
+  await rotateRootKey(home, createWorld({ log }))
+  surroundings.say(`A new root key is in ${home}/keys. The old one is root.key.old: keep it with backups made before, and delete it when those are gone.`)
 }
 
 async function core(): Promise<void> {

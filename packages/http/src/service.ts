@@ -103,6 +103,7 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
   const query = operation.query === undefined ? undefined : await checkQuery(operation.query, request.query, codes.badRequest)
   const body = await readBody(request, reply, steps)
   const result = await run(read, { params, query, body }, steps)
+  if (operation.mode === 'write') reply.raw.once('finish', () => platform.world.crashPoint(`http.answer-sent.${action}`))
   return send(reply, operation, result)
 }
 

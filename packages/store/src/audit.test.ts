@@ -21,6 +21,10 @@ test('the chain of audit lines is whole over shared commits and through ones tha
   const kept = outcomes.filter((outcome) => outcome.status === 'fulfilled').length
   const lines = await store.tables<Rows>().selectFrom('store_audit').select('seq').execute()
   assert.equal(lines.length, kept)
+  assert.equal(
+    JSON.parse((await store.tables<{ store_audit: { line: string } }>().selectFrom('store_audit').select('line').executeTakeFirstOrThrow()).line).v,
+    1,
+  )
   assert.equal(await firstBrokenAuditLine(store.tables()), undefined)
   await store.close()
 })

@@ -9,9 +9,17 @@ export type Migration = { readonly up: (db: Kysely<unknown>) => Promise<void> }
 export async function migrate(connection: SqliteConnection, migrations: Readonly<Record<string, Migration>>, world: World): Promise<void> {
   connection.exec('CREATE TABLE IF NOT EXISTS store_migrations (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT')
   const done = new Set(connection.run<{ name: string }>('SELECT name FROM store_migrations').rows.map((row) => row.name))
-  const db = new Kysely<unknown>({ dialect: dialectOver(() => connection) })
+  let at = { name: '', statements: 0 }
+  // One for all: each wraps the connection once more.
+  const db = new Kysely<unknown>({
+    dialect: dialectOver(() => connection),
+    log: ({ level }) => {
+      if (level === 'query') world.crashPoint(`migration.${at.name}.${++at.statements}`)
+    },
+  })
   for (const [name, migration] of Object.entries({ ...ownMigrations, ...migrations })) {
     if (done.has(name)) continue
+    at = { name, statements: 0 }
     connection.exec('BEGIN IMMEDIATE')
     try {
       await migration.up(db)

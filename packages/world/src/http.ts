@@ -16,6 +16,8 @@ export type HttpRequest = {
   /** The answer is refused beyond this. Default 8 MiB. */
   readonly maxBytes?: number
   readonly signal?: AbortSignal
+  /** The whole request has left this process. */
+  readonly onSent?: () => void
 }
 
 export type HttpResponse = {
@@ -91,6 +93,7 @@ async function send(request: HttpRequest, sender: Sender): Promise<HttpResponse>
       incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, headers: flatHeaders(incoming.headers), body: Buffer.concat(chunks) }))
       incoming.on('error', (cause) => (deadline.aborted || signal.aborted ? failed(cause) : fail('the answer was cut off', cause)))
     })
+    if (request.onSent !== undefined) outgoing.once('finish', request.onSent)
     outgoing.end(request.body)
   })
 }

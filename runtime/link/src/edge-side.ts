@@ -57,6 +57,11 @@ export function createEdgeSide(options: {
     timer = world.after(waitMs, connect)
   }
 
+  function ask<M extends keyof CoreCalls>(method: M, input: Parameters<CoreCalls[M]>[0], limitMs: number): ReturnType<CoreCalls[M]> {
+    if (link === undefined) return Promise.reject(new LinkDown('core is away')) as ReturnType<CoreCalls[M]>
+    return link.calls.call(method, input, limitMs)
+  }
+
   function connect(): void {
     const outgoing = request({ socketPath: options.socketPath, path: LINK_PATH, headers: { connection: 'upgrade', upgrade: LINK_PROTOCOL } })
     outgoing.on('error', () => retry(RETRY_MS))
@@ -94,8 +99,10 @@ export function createEdgeSide(options: {
   connect()
   return {
     call: {
-      token: (input) => (link === undefined ? Promise.reject(new LinkDown('core is away')) : link.calls.call('token', input, 2_000)),
-      indices: (input) => (link === undefined ? Promise.reject(new LinkDown('core is away')) : link.calls.call('indices', input, 10_000)),
+      token: (input) => ask('token', input, 2_000),
+      indices: (input) => ask('indices', input, 10_000),
+      rotateSigningKeys: (input) => ask('rotateSigningKeys', input, 30_000),
+      brokenAuditLine: (input) => ask('brokenAuditLine', input, 120_000),
     },
     tell(event) {
       const id = nextEvent++

@@ -171,6 +171,10 @@ export type CoreCalls = {
   token(input: { workload: string; instance: string }): Promise<{ token: string; issuedAt: number; expiresAt: number }>
   /** What became of indices of job runs; answered once it is on disk, safe to be told twice. */
   indices(input: { runs: readonly { readonly run: string; readonly indices: readonly IndexReport[] }[] }): Promise<void>
+  /** Replaces the keys that sign tokens. */
+  rotateSigningKeys(input: Record<string, never>): Promise<void>
+  /** The first line of the audit log that does not fit the one before; null when all do. */
+  brokenAuditLine(input: Record<string, never>): Promise<{ line: number | null }>
 }
 
 /** What core may ask edge. */

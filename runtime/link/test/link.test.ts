@@ -40,13 +40,15 @@ const event = (instance: string): EdgeEvent => ({ type: 'started', workload: 'w'
 const show = (items: readonly Item[]) => items.map((item) => `${item.key}@${item.kind === 'mount' ? item.value.version : '-'}`)
 
 type CoreOptions = Partial<Parameters<typeof createCoreSide>[0]>
+const unasked = { indices: async () => {}, rotateSigningKeys: async () => {}, brokenAuditLine: async () => ({ line: null }) }
+
 type Core = { readonly side: CoreSide; readonly server: Server; readonly accepted: Socket[]; stop(): Promise<void> }
 
 async function startCore(socketPath: string, options: CoreOptions = {}): Promise<Core> {
   const side = createCoreSide({
     world,
     items: async () => [],
-    offered: { token: async ({ instance }) => ({ token: `for ${instance}`, issuedAt: 1, expiresAt: 2 }), indices: async () => {} },
+    offered: { ...unasked, token: async ({ instance }) => ({ token: `for ${instance}`, issuedAt: 1, expiresAt: 2 }) },
     onEvent: () => {},
     ...options,
   })
@@ -201,7 +203,7 @@ exam('settled() gives up after its limit where no edge is there', async ({ core 
 exam('calls go both ways, with their answers and their errors', async ({ core, edge }) => {
   const { side } = await core({
     offered: {
-      indices: async () => {},
+      ...unasked,
       async token({ instance }) {
         if (instance === 'unknown') throw new Error('there is no such instance')
         return { token: `for ${instance}`, issuedAt: 1, expiresAt: 2 }

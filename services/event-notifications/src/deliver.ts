@@ -35,7 +35,7 @@ async function deliver(parts: Parts, id: string, signal: AbortSignal): Promise<J
   const { body } = await db.selectFrom('en_notifications').select('body').where('id', '=', delivery.notification_id).executeTakeFirstOrThrow()
   const startedAt = world.now()
   world.crashPoint('en.deliver.before-request')
-  const sent = await sendTo(parts.deps.http, { config: ready.config, body, profile, signal })
+  const sent = await sendTo(parts.deps.http, { config: ready.config, body, profile, signal, onSent: () => world.crashPoint('en.deliver.request-sent') })
   world.crashPoint('en.deliver.after-answer')
   // Being stopped is not a failed attempt: the job goes back as it was.
   if (signal.aborted && sent.status === undefined) throw new Error('the platform stops')

@@ -9,8 +9,6 @@ export const send = operation({
   takes: 'bytes',
   status: 202,
   maxBytes: MAX_BYTES,
-  // A notification is its own record; an audit line for each would double the writes of the busiest path.
-  audit: false,
   async run({ tx, deps, headers }, { params, body }) {
     const event = readEvent(body as unknown as Buffer, headers)
     const { notificationId } = await accept(tx, deps, { instance: params.instance ?? '', event, publisher: { kind: 'caller' } })

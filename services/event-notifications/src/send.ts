@@ -8,11 +8,18 @@ export const USER_AGENT = 'everleaf-event-notifications/0.1.0'
 /** What a receiver may make us read. */
 const MAX_ANSWER_BYTES = 20_000
 
-export type Sending = { readonly config: ApplicationConfig; readonly body: string; readonly profile: Profile; readonly signal: AbortSignal | undefined }
+export type Sending = {
+  readonly config: ApplicationConfig
+  readonly body: string
+  readonly profile: Profile
+  readonly signal: AbortSignal | undefined
+  /** The whole request has left this process. */
+  readonly onSent?: () => void
+}
 export type Sent = { readonly status?: number; readonly retryAfter?: string; readonly error?: string }
 
 /** One try. A receiver's answer of any status is a result; so is none, with the reason in `error`, which never names a header's value. */
-export async function sendTo(http: Http, { config, body, profile, signal }: Sending): Promise<Sent> {
+export async function sendTo(http: Http, { config, body, profile, signal, onSent }: Sending): Promise<Sent> {
   const { url, verb } = config.params
   if (typeof url !== 'string') return { error: 'the destination has no URL' }
   const method = typeof verb === 'string' ? verb.toUpperCase() : 'POST'
@@ -25,6 +32,7 @@ export async function sendTo(http: Http, { config, body, profile, signal }: Send
       // Whether IBM sends a body with GET is not documented; a body on GET is refused by many servers.
       ...(method === 'GET' ? {} : { body }),
       ...(signal === undefined ? {} : { signal }),
+      ...(onSent === undefined ? {} : { onSent }),
     })
     const retryAfter = response.headers['retry-after']
     return { status: response.status, ...(retryAfter === undefined ? {} : { retryAfter }) }

@@ -22,6 +22,7 @@ const ring: KeyRing = {
   jwks: () => ({ keys: [] }),
   hashKey: Buffer.alloc(32),
   rotate: async () => {},
+  dueAt: () => new Date(0),
 }
 
 const good: Claims = { iam_id: 'iam-Profile-1', id: 'iam-Profile-1', account: { bss: ACCOUNT }, iss: ISSUER, iat: SECONDS, exp: SECONDS + 3600 }

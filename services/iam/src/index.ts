@@ -8,6 +8,7 @@ import { identityDialect, policyDialect, tokenDialect } from './dialect.ts'
 import { explain, type Question } from './explain.ts'
 import { createGuard, type ServiceCall } from './guard.ts'
 import { openKeyRing } from './key-ring.ts'
+import { keyRotation, scheduleKeyRotation } from './key-rotation.ts'
 import { createLimiter } from './limiter.ts'
 import { createPolicyBook } from './policies/book.ts'
 import { dropAuthorizationsOf } from './policies/rows.ts'
@@ -64,7 +65,11 @@ export async function createIam(options: { world: World; store: Store; vault: Va
       revision.move(tx)
     },
     explain: (question: Question) => explain({ store, world, deps, policiesOf, instanceOf }, question),
+    /** Replaces the signing keys now, whatever their age: for an operator who fears for them. */
     rotateSigningKeys: () => ring.rotate(),
+    jobs: keyRotation(ring, world),
+    /** Called once the table of jobs is there. */
+    schedule: () => scheduleKeyRotation({ store, world, ring }),
   }
 }
 

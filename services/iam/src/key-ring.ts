@@ -18,10 +18,14 @@ export interface KeyRing {
   readonly hashKey: Buffer
   /** Lets the next key sign and publishes a new one; old keys go on verifying until their last token has expired. */
   rotate(): Promise<void>
+  /** When the key that signs next has been published for long enough. */
+  dueAt(): Date
 }
 
 /** Longest life of a token of ours and the skew that is allowed on it, in ms. */
 const RETIRE_AFTER_MS = 3_600_000 + 120_000
+/** How long a key signs before the next one does. */
+const SIGNS_FOR_MS = 30 * 24 * 3_600_000
 const SCOPE = 'iam'
 const makePair = {
   access: () => promisify(generateKeyPair)('rsa', { modulusLength: 2048 }),
@@ -29,7 +33,7 @@ const makePair = {
 }
 const ALGORITHMS = { access: 'RS256', compute: 'ES256' } as const
 
-type Loaded = SigningKey & { readonly purpose: Purpose; readonly state: KeyRow['state']; readonly retireAt: number | null }
+type Loaded = SigningKey & { readonly purpose: Purpose; readonly state: KeyRow['state']; readonly retireAt: number | null; readonly createdAt: number }
 type Context = { readonly store: Store; readonly vault: Vault; readonly world: World }
 
 /** Opens the ring, making its keys at the very first start. RSA keys are made off the loop (one takes 45 ms and more). */
@@ -55,6 +59,7 @@ export async function openKeyRing(context: Context): Promise<KeyRing> {
       await rotate(context)
       keys = (await load(context)).keys
     },
+    dueAt: () => new Date((keys.find((key) => key.purpose === 'access' && key.state === 'next')?.createdAt ?? 0) + SIGNS_FOR_MS),
   }
 }
 
@@ -123,6 +128,7 @@ async function load({ store, vault }: Context): Promise<{ keys: readonly Loaded[
         state,
         algorithm: ALGORITHMS[purpose],
         retireAt: row.retire_at,
+        createdAt: row.created_at,
         privateKey: createPrivateKey(plain),
         publicKey: createPublicKey(row.public),
       })

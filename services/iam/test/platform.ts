@@ -1,4 +1,5 @@
 import { createServer, mountService } from '@everleaf/http'
+import { migrations as jobMigrations } from '@everleaf/jobs'
 import { openStore, openVault } from '@everleaf/store'
 import { testWorld } from '@everleaf/world/test'
 import { createIam, type KnownInstance, migrations } from '../src/index.ts'
@@ -6,7 +7,7 @@ import { createIam, type KnownInstance, migrations } from '../src/index.ts'
 /** IAM alone, in-process, on a database in memory; `instances` stands for the resource controller. */
 export async function startIam() {
   const world = testWorld()
-  const store = await openStore({ file: ':memory:', world, migrations })
+  const store = await openStore({ file: ':memory:', world, migrations: { ...jobMigrations, ...migrations } })
   const vault = await openVault({ store, world, rootKey: Buffer.alloc(32, 7) })
   const instances = new Map<string, KnownInstance>()
   const settings = { issuer: 'https://iam.cloud.ibm.com/identity' }

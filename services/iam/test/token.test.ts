@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createRunner } from '@everleaf/jobs'
 import { createIam } from '../src/index.ts'
 import { API_KEY_GRANT, addInstance, CR_GRANT, startIam, startWithOwner } from './platform.ts'
 
@@ -177,6 +178,46 @@ test('signing keys rotate without a refused login: the next key is published bef
   assert.equal((await kids()).length, 3)
   await world.advance(3_800_000)
   assert.equal((await kids()).length, 2)
+})
+
+test('a thousand logins while the keys are replaced again and again: none is refused, every token is good, and clients that read the keys anew know its key', async () => {
+  const { call, iam, login, made } = await startWithOwner()
+  const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid as string
+  const tokens: string[] = []
+  let rotating = true
+  const rotations = (async () => {
+    let count = 0
+    while (rotating) {
+      await iam.rotateSigningKeys()
+      count++
+    }
+    return count
+  })()
+  for (let round = 0; round < 100; round++) tokens.push(...(await Promise.all(Array.from({ length: 10 }, () => login(made.ownerKey.reveal())))))
+  rotating = false
+  assert.ok((await rotations) > 1)
+  assert.ok(new Set(tokens.map(kidOf)).size > 1, 'no rotation came between two logins')
+  const published = new Set((await call('GET', '/identity/keys')).body.keys.map((key: { kid: string }) => key.kid))
+  for (const token of tokens) {
+    assert.ok(await iam.guard.authenticate(token))
+    assert.ok(published.has(kidOf(token)))
+  }
+})
+
+test('signing keys are replaced by themselves once the next one has been published for a month', async () => {
+  const { call, iam, store, world } = await startWithOwner()
+  await iam.schedule()
+  await iam.schedule()
+  const runner = createRunner({ store, world, handlers: iam.jobs, owner: 'test', alone: true })
+  const kids = async () => (await call('GET', '/identity/keys')).body.keys.map((key: { kid: string }) => key.kid).sort()
+  const first = await kids()
+  await world.advance(29 * 86_400_000)
+  assert.equal(await runner.runOnce(), 0)
+  assert.deepEqual(await kids(), first)
+  await world.advance(2 * 86_400_000)
+  assert.equal(await runner.runOnce(), 1)
+  assert.equal((await kids()).length, 3)
+  assert.equal(await runner.runOnce(), 0)
 })
 
 test('published keys hold nothing private', async () => {

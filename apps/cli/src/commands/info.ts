@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { endpoints } from '../endpoints.ts'
 import type { Found } from '../home.ts'
 import type { Session } from '../session.ts'
-import { readStatus } from '../status.ts'
+import { askPlatform, readStatus } from '../status.ts'
 import type { Terminal } from '../terminal.ts'
 
 /** The environment for official clients: shell lines, or one JSON object. */
@@ -46,11 +46,21 @@ export function trust(found: Found): string {
   return readFileSync(found.caFile, 'utf8')
 }
 
+function auditFinding(line: number | null) {
+  const message =
+    line === null
+      ? 'every line fits the one before it'
+      : `line ${line} does not fit the one before it: the database was changed by something else than Everleaf; compare it with a backup`
+  return { subject: 'audit log', works: line === null, message }
+}
+
 /** What works on this machine and what does not; true when Everleaf does its work here: findings are limits of the machine that it works within. */
 export async function doctor(found: Found, terminal: Terminal): Promise<boolean> {
   const { findings, ready, core } = await readStatus(found.root)
   const fixed = found.ports.fixedNames
+  const audit = ready ? await askPlatform<{ line: number | null }>(found.root, { method: 'GET', path: '/audit', timeoutMs: 120_000 }) : undefined
   const all = [
+    ...(audit === undefined ? [] : [auditFinding(audit.line)]),
     {
       subject: 'platform',
       works: ready,
@@ -67,7 +77,7 @@ export async function doctor(found: Found, terminal: Terminal): Promise<boolean>
     ...findings,
   ]
   for (const { subject, works, message } of all) terminal.line(`${works ? terminal.green('works') : terminal.red('not  ')}  ${subject}: ${message}`)
-  return ready
+  return ready && audit?.line === null
 }
 
 export async function status(found: Found, json: boolean): Promise<string> {

@@ -7,7 +7,7 @@ import { createRunner } from '@everleaf/jobs'
 import { createCoreSide, LINK_PATH, LINK_PROTOCOL } from '@everleaf/link'
 import { createResourceController } from '@everleaf/resource-controller'
 import { createSecretsManager } from '@everleaf/secrets-manager'
-import { openStore, openVault, SealBroken, type Store, type Vault } from '@everleaf/store'
+import { firstBrokenAuditLine, openStore, openVault, SealBroken, type Store, type Vault } from '@everleaf/store'
 import { isDamaged } from '@everleaf/store/damage'
 import type { Http, World } from '@everleaf/world'
 import type { Config } from '../config.ts'
@@ -21,6 +21,7 @@ import { migrations } from './migrations.ts'
 import { outgoing } from './outgoing.ts'
 import { openPlatformPki } from './platform-pki.ts'
 import { sourceIn } from './source.ts'
+import { upkeepOf } from './upkeep.ts'
 
 export type CoreArguments = { readonly config: Config; readonly ports: PortsFile; readonly namespaces: boolean }
 
@@ -78,7 +79,7 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
   const at = addresses(options)
   const http = outgoing({ ports, domain: config.domain, region: config.region, ca: pki.ca })
   const services = await wire({ world, store, vault, config, ports, at, home, pki, http })
-  const { iam, resourceController, secretsManager, eventNotifications, codeEngine, link } = services
+  const { iam, resourceController, secretsManager, eventNotifications, codeEngine, link, upkeep } = services
   const server = createServer(world)
   const platform = { world, store, guard: iam.guard }
   for (const service of [
@@ -88,6 +89,7 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
     secretsManager.control,
     eventNotifications.service,
     codeEngine.service,
+    codeEngine.serviceV1,
   ])
     mountService(server, service, platform)
   const { promise: edgeIsThere, resolve: edgeCame } = Promise.withResolvers<void>()
@@ -102,8 +104,10 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
     world,
     owner: `core-${process.pid}`,
     alone: true,
-    handlers: { ...secretsManager.jobs, ...eventNotifications.jobs, ...codeEngine.jobs },
+    handlers: { ...iam.jobs, ...secretsManager.jobs, ...eventNotifications.jobs, ...codeEngine.jobs, ...upkeep.jobs },
   })
+  await iam.schedule()
+  await upkeep.schedule()
   await server.ready()
   await firstStart({ server, iam, home, region: config.region, say: around.say })
   rmSync(home.coreSocket, { force: true })
@@ -142,7 +146,7 @@ async function openState(home: Home, world: World): Promise<{ store: Store; vaul
     )
   const store = await openStore({ file: home.database, world, migrations })
   try {
-    return { store, vault: await openVault({ store, world, rootKey: readFileSync(`${home.keys}/root.key`) }) }
+    return { store, vault: await openVault({ store, world, rootKey: readFileSync(home.rootKey) }) }
   } catch (error) {
     if (!(error instanceof SealBroken)) throw error
     throw new WrongMachine(`The root key in ${home.keys} is not the one that this database was sealed with.\nPut the right key back; nothing was changed.`, {
@@ -267,9 +271,12 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
         return { token, issuedAt: issuedAt * 1_000, expiresAt: expiresAt * 1_000 }
       },
       indices: ({ runs }) => codeEngine.recordIndices(runs),
+      rotateSigningKeys: () => iam.rotateSigningKeys(),
+      brokenAuditLine: async () => ({ line: (await firstBrokenAuditLine(store.tables())) ?? null }),
     },
     onEvent: (event) =>
       void codeEngine.onEdgeEvent(event).catch((error: unknown) => world.log.error({ error: String(error) }, 'what happened at the edge could not be written')),
   })
-  return { iam, resourceController, secretsManager, eventNotifications, codeEngine, link }
+  const upkeep = upkeepOf({ world, store, pki, config, apply: (difference) => link.apply(difference) })
+  return { iam, resourceController, secretsManager, eventNotifications, codeEngine, link, upkeep }
 }

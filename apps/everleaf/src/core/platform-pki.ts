@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import type { CertificateItem } from '@everleaf/link'
 import type { Migration, Store, Vault } from '@everleaf/store'
 import type { World } from '@everleaf/world'
@@ -72,7 +73,7 @@ export async function openPlatformPki(options: { store: Store; vault: Vault; wor
     issue: async (names) => item(await issue(names), ca.certificate),
     async certificateFor(key, names) {
       const known = await load(`leaf:${key}`)
-      if (known !== undefined && known.row.names === names.join(' ') && !isDue(known.pair, world.now())) return item(known.pair, ca.certificate)
+      if (known !== undefined && known.row.names === names.join(' ') && world.now() < dueAt(known.pair)) return item(known.pair, ca.certificate)
       const pair = await issue(names)
       await save(`leaf:${key}`, names, pair)
       return item(pair, ca.certificate)
@@ -80,9 +81,14 @@ export async function openPlatformPki(options: { store: Store; vault: Vault; wor
   }
 }
 
-/** A certificate is due for renewal once a third of its life is left. */
-export function isDue({ notBefore, notAfter }: { notBefore: Date; notAfter: Date }, now: Date): boolean {
-  return notAfter.getTime() - now.getTime() <= (notAfter.getTime() - notBefore.getTime()) / 3
+/** When a certificate of the platform's own is due for renewal: once a third of its life is left. */
+export function renewalDue({ chain }: Pick<CertificateItem, 'chain'>): Date {
+  const { validFromDate: notBefore, validToDate: notAfter } = new X509Certificate(chain)
+  return dueAt({ notBefore, notAfter })
+}
+
+function dueAt({ notBefore, notAfter }: { notBefore: Date; notAfter: Date }): Date {
+  return new Date(notAfter.getTime() - (notAfter.getTime() - notBefore.getTime()) / 3)
 }
 
 async function makeAuthority(name: string, { world, domain }: { world: World; domain: string }): Promise<Pair> {

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { writeDurably } from '@everleaf/world'
@@ -62,9 +62,18 @@ type Addresses = { fixed: string | undefined }
 export async function startEdge(config: Config, around: Surroundings, world: World): Promise<void> {
   const home = prepareHome(config.home)
   const unlock = lockHome(home, 'edge')
+  if (existsSync(home.nextRootKey)) await (await import('../root-key.ts')).settleRootKey(home, world)
   const key = rootKey(home)
   let stop = () => around.exit(0)
-  const control = await openControl({ socketPath: home.controlSocket, status: () => status(), stop: () => stop() })
+  const control = await openControl({
+    socketPath: home.controlSocket,
+    answers: {
+      'GET /status': () => status(),
+      'GET /audit': () => link.call.brokenAuditLine({}),
+      'POST /rotate-signing-keys': () => link.call.rotateSigningKeys({}),
+      'POST /stop': () => stop(),
+    },
+  })
   const { core } = around
   const parts = await build(config, { home, world, key, around, tell: (event) => link?.tell(event), call: () => link.call })
   let settle: () => void = () => {}
