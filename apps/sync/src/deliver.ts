@@ -1,5 +1,6 @@
 import { ApiFailure } from '@everleaf/clients'
 import { forSecret, isSourceOf, needsFacts, type Renewal, type SecretFacts } from '@everleaf/renewals'
+import type { Timer } from '@everleaf/world'
 import { parseEvent } from './event.ts'
 import type { Flight, Flights } from './flights.ts'
 import { answerBody, answerStatus, type Outcome } from './outcome.ts'
@@ -34,10 +35,14 @@ export async function deliver(deps: DeliveryDeps, body: Uint8Array): Promise<Ans
 
 async function handle(deps: DeliveryDeps, event: { secretIds: readonly string[]; key: string; dueAt: number }): Promise<Outcome[]> {
   const ahead = guess(deps, event.secretIds)
-  const matched = await matchAll(deps, event.secretIds).catch((cause: unknown) => {
+  const matching = matchAll(deps, event.secretIds).catch((cause: unknown) => {
     if (!(cause instanceof ApiFailure)) throw cause
     return event.secretIds.map((secretId): Outcome => ({ secretId, result: 'try-again', reasons: [cause.message] }))
   })
+  const matched = await inTime(deps, event.dueAt, matching)
+  // Nothing was begun: the event is to come again.
+  if (matched === undefined)
+    return event.secretIds.map((secretId): Outcome => ({ secretId, result: 'try-again', reasons: ['the renewals could not be read in time'] }))
   return Promise.all(
     matched.map((item) => {
       if ('result' in item) return item
@@ -96,6 +101,17 @@ async function factsOf(deps: DeliveryDeps, secretId: string): Promise<SecretFact
     if (cause instanceof ApiFailure && cause.status === 404) return undefined
     throw cause
   }
+}
+
+/** Undefined once the answer is due. */
+async function inTime<T>({ world }: DeliveryDeps, dueAt: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: Timer | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = world.after(Math.max(0, dueAt - world.monotonicMs()), () => resolve(undefined))
+  })
+  // Of work that comes too late nobody hears.
+  work.catch(() => {})
+  return await Promise.race([work, late]).finally(() => timer?.cancel())
 }
 
 async function answerInTime(

@@ -207,7 +207,8 @@ async function rollBack(
   const lastGood = wanted === undefined ? {} : { last_good: wanted }
   if (pair === undefined) {
     const why = [...reasons, 'there is no good pair to put back']
-    await job.deps.state.write(job.renewal.name, state, entryOf(job, seen, verdict, { state: 'unproven', in_place: fingerprint, reasons: why, ...lastGood }))
+    const entry = entryOf(job, seen, verdict, { state: 'unproven', in_place: fingerprint, reasons: why, ...lastGood })
+    if (!(await job.deps.state.write(job.renewal.name, state, entry))) return { again: 'the state of the renewal was changed by somebody else' }
     return { result: 'unproven', fingerprint, reasons: why }
   }
   try {
@@ -218,7 +219,7 @@ async function rollBack(
   }
   const failed = { fingerprint, version_id: seen.version.id, renewal: job.digest, at: world.now().toISOString() }
   const entry = entryOf(job, seen, verdict, { state: 'rolled-back', failed, reasons, ...lastGood, ...(wanted === undefined ? {} : { in_place: wanted }) })
-  await job.deps.state.write(job.renewal.name, state, entry)
+  if (!(await job.deps.state.write(job.renewal.name, state, entry))) return { again: 'the state of the renewal was changed by somebody else' }
   world.log.error({ renewal: job.renewal.name, fingerprint, put_back: wanted, reason: reasons.join('; ') }, 'rolled back')
   return { result: 'rolled-back', fingerprint, reasons }
 }

@@ -15,7 +15,7 @@ export type Version = {
   serial_number?: string
 }
 type Stored = { name: string; format?: string; data: Record<string, string>; tag: number }
-export type Fault = (request: { service: 'iam' | 'sm' | 'ce'; method: string; path: string }) => number | 'cut' | undefined
+export type Fault = (request: { service: 'iam' | 'sm' | 'ce'; method: string; path: string }) => number | 'cut' | 'hang' | undefined
 
 export const PROJECT = '3d6ee3a9-9a1e-4a2c-9a6e-0d4f6c7a8b90'
 
@@ -24,7 +24,9 @@ export class FarSide implements AsyncDisposable {
   readonly ceSecrets = new Map<string, Stored>()
   readonly configMaps = new Map<string, Stored>()
   readonly calls: string[] = []
-  /** Answers instead of the service. */
+  /** Requests that hang until they are let go. */
+  readonly hanging = new Set<IncomingMessage>()
+  /** Answers instead of the service; 429 asks to wait for a minute. */
   fault: Fault = () => undefined
   /** Runs after a Code Engine secret was replaced. */
   onReplaced: (name: string) => void = () => {}
@@ -42,6 +44,11 @@ export class FarSide implements AsyncDisposable {
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server?.address() as AddressInfo | null)?.port}`
+  }
+
+  letGo(): void {
+    for (const request of this.hanging) request.socket.destroy()
+    this.hanging.clear()
   }
 
   putSecret(name: string, data: Record<string, string>, format = 'tls'): void {
@@ -87,6 +94,8 @@ export class FarSide implements AsyncDisposable {
     }
     const fault = this.fault({ service, method, path })
     if (fault === 'cut') return void request.socket.destroy()
+    if (fault === 'hang') return void this.hanging.add(request)
+    if (fault === 429) response.setHeader('retry-after', '60')
     if (fault !== undefined) return send(fault, { errors: [{ code: 'planted', message: 'planted' }], trace: 't' })
     const body = Buffer.concat(chunks).toString('utf8')
     if (service === 'iam') return send(200, { access_token: 'canary-access-token', refresh_token: 'not_supported', token_type: 'Bearer', expires_in: 3600 })

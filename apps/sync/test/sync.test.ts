@@ -285,17 +285,83 @@ const neighbours = [
   ['Code Engine, writing the target', 'ce', 'PUT tls-0'],
 ] as const
 for (const [name, service, what] of neighbours)
-  for (const fault of [500, 503, 'cut'] as const) {
-    test(`${fault} of ${name} is answered with 503, and the next delivery repairs it`, async () => {
+  for (const fault of [401, 403, 429, 500, 503, 'cut', 'hang'] as const) {
+    test(`${fault} of ${name} is answered with 503 in time, and the next delivery repairs it`, async () => {
       await using on = await stage({ answerMs: 800 })
       const [method, end] = what.split(' ')
       on.far.fault = (call) => (call.service === service && (what === '' || (call.method === method && call.path.endsWith(end ?? ''))) ? fault : undefined)
+      const begun = performance.now()
       assert.equal((await on.post(eventOf([secretId(0)]))).status, 503)
+      assert.ok(performance.now() - begun < 3_000, 'the caller would have given up')
       assert.deepEqual(on.target(), on.old.pair)
       on.far.fault = () => undefined
-      assert.equal((await on.post(eventOf([secretId(0)]))).status, 201)
+      on.far.letGo()
+      await on.sync.deps.flights.settled()
+      // What hung may have gone on by itself once it was let go.
+      const { status } = await on.post(eventOf([secretId(0)]))
+      assert.ok(status === 201 || (fault === 'hang' && status === 200), `${status}`)
+      assert.deepEqual(on.target(), on.fresh.pair)
+      assert.equal(on.state()?.state, 'fresh')
     })
   }
+
+const isStateWrite = ({ method, path }: { method: string; path: string }) => method === 'PUT' && path.endsWith('sync-state')
+
+for (const fault of [403, 429, 500, 'cut'] as const) {
+  test(`${fault} of the state's write after the target's is answered with 503; the next delivery proves what is in place`, async () => {
+    await using on = await stage({ answerMs: 800 })
+    on.far.fault = (call) => (isStateWrite(call) ? fault : undefined)
+    assert.equal((await on.post(eventOf([secretId(0)]))).status, 503)
+    assert.deepEqual(on.target(), on.fresh.pair)
+    assert.equal(on.state()?.state, 'replacing')
+    on.far.fault = () => undefined
+    await on.sync.deps.flights.settled()
+    assert.ok([200, 201].includes((await on.post(eventOf([secretId(0)]))).status))
+    assert.equal(on.state()?.state, 'fresh')
+    assert.equal(on.state()?.last_good, on.old.fingerprint)
+  })
+
+  test(`${fault} of the write that puts the last good pair back is answered with 503; the next delivery puts it back`, async () => {
+    await using on = await stage({ site: { frozen: true }, proofLimitMs: 150, answerMs: 1_500 })
+    let writes = 0
+    on.far.fault = ({ method, path }) => (method === 'PUT' && path.endsWith('secrets/tls-0') && ++writes > 1 ? fault : undefined)
+    assert.equal((await on.post(eventOf([secretId(0)]))).status, 503)
+    on.far.fault = () => undefined
+    await on.sync.deps.flights.settled()
+    assert.equal((await on.post(eventOf([secretId(0)]))).status, 422)
+    assert.deepEqual(on.target(), on.old.pair)
+    assert.equal(on.state()?.state, 'rolled-back')
+  })
+}
+
+test('a state that somebody else changed during a roll-back is read again: their word stays, and the good pair too', async () => {
+  await using on = await stage({ site: { frozen: true }, proofLimitMs: 150 })
+  let puts = 0
+  on.far.before = (call) => {
+    // Behind the write that puts the pair back, before the state is written.
+    if (!call.startsWith('PUT') || !call.endsWith('secrets/tls-0') || ++puts !== 2) return
+    on.far.putConfigMap('sync-state', { r0: JSON.stringify({ ...on.state(), reasons: ['somebody else'] }), other: '{}' })
+  }
+  assert.equal((await on.post(eventOf([secretId(0)]))).status, 422)
+  assert.deepEqual(on.target(), on.old.pair)
+  assert.equal(on.state()?.state, 'rolled-back')
+  assert.equal(on.state()?.failed?.fingerprint, on.fresh.fingerprint, 'the failed version was forgotten')
+  assert.equal(on.far.configMaps.get('sync-state')?.data.other, '{}')
+})
+
+for (const [what, prepare] of [
+  ['a secret that is gone', (on) => void on.far.secrets.delete(secretId(0))],
+  ['a target that is gone', (on) => void on.far.ceSecrets.delete('tls-0')],
+  ['a target of another format', (on) => on.far.putSecret('tls-0', {}, 'generic')],
+] as [string, (on: Awaited<ReturnType<typeof stage>>) => void][]) {
+  test(`${what} is answered with 422 and its reason`, async () => {
+    await using on = await stage()
+    prepare(on)
+    const { status, body } = await on.post(eventOf([secretId(0)]))
+    assert.equal(status, 422)
+    assert.match(body.secrets?.[0]?.reasons?.[0] ?? '', /no such secret|create it once|not tls/)
+  })
+}
 
 test('a header that is missing or wrong is answered with 403 before the body is looked at', async () => {
   await using on = await stage()
