@@ -241,6 +241,103 @@ def build_runs():
     refused(404, client.get_build_run, **here(), name="my-build-run")
 
 
+@case("a job as IBM's own tests make it: an array of ranges, a literal that also carries a key, secrets that do not exist yet, 4G of storage")
+def create_job():
+    response = client.create_job(
+        **here(),
+        image_reference="icr.io/codeengine/firstjob",
+        name="my-job",
+        image_secret="my-secret",
+        run_arguments=["testString"],
+        run_as_user=1001,
+        run_commands=["testString"],
+        run_env_variables=[{"type": "literal", "name": "SOME", "value": "VALUE", "key": "MY_VARIABLE", "prefix": "PREFIX_", "reference": "my-secret"}],
+        run_mode="task",
+        run_service_account="default",
+        run_volume_mounts=[{"mount_path": "/app", "name": "codeengine-mount-b69u90", "reference": "my-secret", "type": "secret"}],
+        scale_array_spec="1-5,7-8,10",
+        scale_cpu_limit="1",
+        scale_ephemeral_storage_limit="4G",
+        scale_max_execution_time=7200,
+        scale_memory_limit="4G",
+        scale_retry_limit=3,
+    )
+    job = whole(ce.Job, response, 201)
+    equal((job["scale_array_spec"], job["scale_ephemeral_storage_limit"], job["run_mode"]), ("1-5,7-8,10", "4G", "task"))
+    equal(response.get_headers()["ETag"].strip('"'), job["entity_tag"])
+    equal(len(job["computed_env_variables"]), 3)
+    assert all(one["name"] and one["value"] for one in job["computed_env_variables"]), job
+    equal(job["run_volume_mounts"], [{"type": "secret", "mount_path": "/app", "reference": "my-secret"}])
+
+
+@case("jobs are listed, paged, read and patched with '*' and with the tag of the GET; an old tag is refused")
+def update_job():
+    read = client.get_job(**here(), name="my-job")
+    tag = read.get_headers()["ETag"]
+    equal(whole(ce.Job, read, 200)["entity_tag"], tag.strip('"'))
+    updated = client.update_job(**here(), name="my-job", if_match="*", job={"scale_retry_limit": 1})
+    equal(whole(ce.Job, updated, 200)["scale_retry_limit"], 1)
+    refused(412, client.update_job, **here(), name="my-job", if_match=tag, job={"scale_retry_limit": 2})
+    patch = ce.JobPatch(scale_array_spec="0-4").to_dict()
+    equal(whole(ce.Job, client.update_job(**here(), name="my-job", if_match=updated.get_headers()["ETag"], job=patch), 200)["scale_array_spec"], "0-4")
+    whole(ce.JobList, client.list_jobs(**here(), limit=100), 200)
+    equal([one["name"] for one in paged(ce.JobsPager(client=client, **here(), limit=1))], ["my-job"])
+
+
+@case("a job run of a job with the job's own image; its indices stand by themselves; runs are listed by job, paged, and deleted")
+def job_runs():
+    created = client.create_job_run(
+        **here(),
+        image_reference="icr.io/codeengine/firstjob",
+        job_name="my-job",
+        name="my-job-run",
+        run_arguments=["testString"],
+        scale_array_spec="1-5,7-8,10",
+        scale_array_size_variable_override=11,
+    )
+    run = whole(ce.JobRun, created, 202)
+    equal((run["name"], run["job_name"], run["scale_array_size_variable_override"], run["scale_retry_limit"]), ("my-job-run", "my-job", 11, 1))
+    equal(run["status_details"]["requested"], 8)
+    equal(sorted(run["status_details"]["indices_details"], key=int), ["1", "2", "3", "4", "5", "7", "8", "10"])
+    assert whole(ce.JobRun, client.get_job_run(**here(), name="my-job-run"), 200)["status"] in ("pending", "running", "completed", "failed")
+    whole(ce.JobRunList, client.list_job_runs(**here(), job_name="my-job", limit=100), 200)
+    equal(whole(ce.JobRunList, client.list_job_runs(**here(), job_name="another"), 200)["job_runs"], [])
+    equal([one["name"] for one in paged(ce.JobRunsPager(client=client, **here(), job_name="my-job", limit=1))], ["my-job-run"])
+    refused(400, client.create_job_run, **here(), job_name="my-job", image_secret="my-secret", says="image_secret")
+    refused(400, client.create_job_run, **here(), job_name="my-job", scale_array_spec="5-1", says="5-1")
+    refused(404, client.create_job_run, **here(), job_name="nobody")
+    equal(client.delete_job_run(**here(), name="my-job-run").get_status_code(), 202)
+    refused(404, client.get_job_run, **here(), name="my-job-run")
+
+
+@case("a job run of its own runs to completion; one that fails says which indices and why")
+def job_runs_end():
+    def over(name):
+        document = whole(ce.JobRun, client.get_job_run(**here(), name=name), 200)
+        return document if document["status"] in ("completed", "failed") else None
+
+    def submit(name, code):
+        own = {"run_commands": ["node", "-e", code], "scale_array_spec": "0-2", "scale_retry_limit": 0}
+        whole(ce.JobRun, client.create_job_run(**here(), image_reference="private.de.icr.io/icr_namespace/image-name", name=name, **own), 202)
+        return eventually(f"{name} is over", lambda: over(name))
+
+    good = submit("good", "process.exit(0)")
+    equal((good["status"], good["status_details"]["succeeded_indices"]), ("completed", "0-2"))
+    assert good["status_details"]["completion_time"] >= good["status_details"]["start_time"], good
+    bad = submit("bad", "process.exit(Number(process.env.JOB_INDEX) === 1 ? 3 : 0)")
+    details = bad["status_details"]
+    equal((bad["status"], details["succeeded_indices"], details["failed_indices"]), ("failed", "0,2", "1"))
+    equal(details["indices_details"]["1"]["last_failure_reason"], "ContainerExitedCode3")
+
+
+@case("a job goes with its runs")
+def delete_job():
+    whole(ce.JobRun, client.create_job_run(**here(), job_name="my-job", name="last"), 202)
+    equal(client.delete_job(**here(), name="my-job").get_status_code(), 202)
+    refused(404, client.get_job, **here(), name="my-job")
+    refused(404, client.get_job_run, **here(), name="last")
+
+
 @case("what cannot be is refused with a reason the SDK can show")
 def refusals():
     refused(404, client.get_app, **here(), name="nobody")

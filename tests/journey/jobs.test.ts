@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
 import { after, before, test } from 'node:test'
-import { jobsOf } from '../support/jobs.ts'
-import { freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { jobsOf, linesOf } from '../support/jobs.ts'
+import { eventually, freshHome, processesOf, type Running, startPlatform } from '../support/platform.ts'
 
 const LIMIT = { timeout: 120_000 }
 const PARALLELISM = 4
@@ -82,4 +86,159 @@ test('50 indices run side by side, never more than fit, each once', LIMIT, async
   )
   const most = Math.max(...[...began.values()].map((at) => [...began].filter(([index, start]) => start <= at && (ended.get(index) ?? 0) > at).length))
   assert.ok(most >= 2 && most <= PARALLELISM, `${most} at once`)
+})
+
+test('an index that fails is tried again with its count, and others go on; what fails for good names its exit status', LIMIT, async () => {
+  await jobs.submit({ name: 'twice', image_reference: image, scale_array_spec: '3', scale_retry_limit: 2, run_env_variables: doing('fail-twice') })
+  await jobs.submit({ name: 'odd', image_reference: image, scale_array_spec: '0-4', scale_retry_limit: 1, run_env_variables: doing('fail-odd') })
+  const twice = await jobs.over('twice')
+  assert.deepEqual([twice.status, twice.status_details.indices_details[3]?.retries], ['completed', 2])
+  assert.deepEqual(
+    (await jobs.logs('twice')).map(({ instance, message }) => [instance, spoken(message).JOB_INDEX_RETRY_COUNT]),
+    [
+      ['twice-3-0', '0'],
+      ['twice-3-1', '1'],
+      ['twice-3-2', '2'],
+    ],
+  )
+  const { status, status_details: details } = await jobs.over('odd')
+  assert.deepEqual([status, details.succeeded_indices, details.failed_indices], ['failed', '0,2,4', '1,3'])
+  assert.deepEqual([details.indices_details[1]?.retries, details.indices_details[1]?.last_failure_reason], [1, 'ContainerExitedCode1'])
+  const again = { name: 'odd-again', image_reference: image, scale_array_spec: details.failed_indices, scale_array_size_variable_override: 5 }
+  await jobs.submit(again)
+  assert.equal((await jobs.over('odd-again')).status, 'completed')
+  const lines = await jobs.logs('odd-again')
+  assert.deepEqual(
+    lines.map(({ index, message }) => [index, spoken(message).JOB_ARRAY_SIZE]),
+    [
+      [1, '5'],
+      [3, '5'],
+    ],
+  )
+})
+
+test('a run that never ends is stopped by its time limit; a program that is not there, and one that hears no signal, too', LIMIT, async () => {
+  const limit = { image_reference: image, scale_max_execution_time: 2, scale_retry_limit: 5 }
+  await jobs.submit({ ...limit, name: 'endless', scale_array_spec: '0-9', run_env_variables: doing('forever') })
+  await jobs.submit({ ...limit, name: 'stubborn', run_env_variables: doing('stubborn') })
+  await jobs.submit({ image_reference: image, name: 'nowhere', run_commands: ['/no/such/program'], scale_retry_limit: 0 })
+  const nowhere = await jobs.over('nowhere')
+  assert.deepEqual([nowhere.status, nowhere.status_details.indices_details[0]?.last_failure_reason], ['failed', 'ExecutableNotFound'])
+  for (const name of ['endless', 'stubborn']) {
+    const { status, status_details: details } = await jobs.over(name)
+    assert.deepEqual([status, details.indices_details[0]?.last_failure_reason], ['failed', 'MaxExecutionTimeExceeded'])
+    const tookMs = Date.parse(details.completion_time ?? '') - Date.parse(details.start_time ?? '')
+    assert.ok(tookMs >= 2_000 && tookMs < 12_000, `${name} took ${tookMs} ms`)
+  }
+})
+
+test('a run that is deleted stops, and its log goes', LIMIT, async () => {
+  await jobs.submit({ name: 'gone', image_reference: image, scale_array_spec: '0-1', run_mode: 'daemon', run_env_variables: doing('forever') })
+  await eventually('both run', async () => (await jobs.get('gone')).status_details.running === 2)
+  await eventually('both programs run', () => instancesOf('gone').length === 2)
+  await jobs.remove('gone')
+  await eventually('nothing of it runs', () => instancesOf('gone').length === 0)
+  assert.equal((await platform.api('GET', `${jobs.project}/job_runs/gone`)).status, 404)
+  assert.equal((await platform.api('GET', jobs.logUrl('gone'))).status, 404)
+})
+
+/** Processes of this machine that are instances of the run. */
+function instancesOf(run: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return (
+        /^\d+$/.test(pid) &&
+        readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`\0HOSTNAME=${run}-`) &&
+        readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('node')
+      )
+    } catch {
+      return false // it ended meanwhile, or is another user's
+    }
+  })
+}
+
+test('an index that floods its log is cut, pushes no line of another out, and disturbs nobody', LIMIT, async () => {
+  const both = "process.env.JOB_INDEX === '0' ? 'flood' : ''"
+  const run_commands = ['node', '-e', `process.env.DO = ${both}; require('/app/index.js')`]
+  const { id } = await jobs.submit({ name: 'flood', image_reference: image, scale_array_spec: '0-1', run_commands })
+  const answers: number[] = []
+  await eventually('the flood is over', async () => {
+    const began = performance.now()
+    const { status } = await jobs.get('flood')
+    answers.push(performance.now() - began)
+    return status === 'completed'
+  })
+  assert.ok(Math.max(...answers) < 2_000, `an answer took ${Math.max(...answers)} ms`)
+  assert.equal((await jobs.logs('flood', '&index=1')).length, 1)
+  const lines = await jobs.logs('flood', '&index=0')
+  assert.ok(lines.length > 100 && lines.some(({ message }) => message.includes('lines were dropped')), `${lines.length} lines`)
+  assert.equal((await jobs.logs('flood', '&index=0&tail=3')).length, 3)
+  const folder = join(platform.home, 'data/logs', String(id))
+  for (const name of readdirSync(folder)) assert.ok(statSync(join(folder, name)).size <= 5 * 1024 * 1024, name)
+})
+
+test('what an instance forked ends with it', LIMIT, async () => {
+  const code = `for (let i = 0; i < 30; i++) require('child_process').spawn('sleep', ['3131'], { detached: true, stdio: 'ignore' }).unref(); setTimeout(() => {}, 200)`
+  await jobs.submit({ name: 'forks', image_reference: image, run_commands: ['node', '-e', code] })
+  assert.equal((await jobs.over('forks')).status, 'completed')
+  const left = readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8') === 'sleep\x003131\0'
+    } catch {
+      return false // it ended meanwhile
+    }
+  })
+  assert.deepEqual(left, [])
+})
+
+test('a log is followed line by line until the run is over', LIMIT, async () => {
+  const code = `let n = 0; const timer = setInterval(() => { console.log('line', n); if (++n === 5) clearInterval(timer) }, 300)`
+  await jobs.submit({ name: 'followed', image_reference: image, run_commands: ['node', '-e', code] })
+  const reply = await fetch(jobs.logUrl('followed', '&follow=true'), { headers: { authorization: `Bearer ${await platform.token()}` } })
+  const batches: string[][] = []
+  let rest = ''
+  for await (const chunk of Readable.fromWeb(reply.body as ReadableStream).setEncoding('utf8')) {
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop() ?? ''
+    const lines = linesOf(parts.join('\n')).map(({ message }) => message)
+    if (lines.length > 0) batches.push(lines)
+  }
+  assert.deepEqual(batches.flat(), ['line 0', 'line 1', 'line 2', 'line 3', 'line 4'])
+  assert.ok(batches.length >= 4, `the lines came in ${batches.length} batches`)
+})
+
+test('core may be killed while indices run: each runs once, and all are counted', LIMIT, async () => {
+  await jobs.submit({ name: 'through', image_reference: image, scale_array_spec: '0-39', run_env_variables: doing('wait') })
+  await eventually('some have succeeded', async () => (await jobs.get('through')).status_details.succeeded >= 5)
+  process.kill(platform.corePid(), 'SIGKILL')
+  await eventually('core is back', async () => (await platform.api('GET', `${jobs.project}/job_runs/through`)).status === 200)
+  const { status, status_details: details } = await jobs.over('through')
+  assert.deepEqual([status, details.succeeded], ['completed', 40])
+  const began = (await jobs.logs('through')).filter(({ message }) => 'began' in spoken(message)).map(({ index }) => index)
+  assert.deepEqual(
+    began.sort((a = 0, b = 0) => a - b),
+    Array.from({ length: 40 }, (_, index) => index),
+  )
+})
+
+test('after the whole machine went down, what had succeeded is not run again and the rest is', LIMIT, async () => {
+  await jobs.submit({ name: 'after', image_reference: image, scale_array_spec: '0-29', run_env_variables: doing('wait') })
+  const before = await eventually('some have succeeded', async () => {
+    const { status_details: details } = await jobs.get('after')
+    return details.succeeded >= 8 && details
+  })
+  platform.child.kill('SIGKILL')
+  await eventually('nothing of the platform is left', () => processesOf(home.home).length === 0)
+  platform = await startPlatform({ ...home, args: ['--set', `jobs.parallelism=${PARALLELISM}`] })
+  jobs = jobsOf(platform)
+  const restartedAt = Date.now()
+  const { status, status_details: details } = await jobs.over('after')
+  assert.deepEqual([status, details.succeeded], ['completed', 30])
+  const again = new Set((await jobs.logs('after')).filter(({ timestamp }) => Date.parse(timestamp) > restartedAt).map(({ index }) => String(index)))
+  assert.ok(again.size > 0 && again.size <= 22, `${again.size} indices ran after the restart`)
+  for (const [index, was] of Object.entries(before.indices_details)) {
+    if (was.status !== 'succeeded') continue
+    assert.deepEqual(details.indices_details[index], was)
+    assert.equal(again.has(index), false, `index ${index} was run again`)
+  }
 })

@@ -44,7 +44,7 @@ function begin(options: { parallelism?: number } = {}) {
   const world = testWorld()
   const memory = memoryEngine()
   const told = new Map<string, IndexState>()
-  const reporting = { fails: false, count: 0 }
+  const reporting: { fails: boolean; count: number; slow?: Promise<void> } = { fails: false, count: 0 }
   const pool = createJobPool({
     world,
     engine: memory.engine,
@@ -52,6 +52,7 @@ function begin(options: { parallelism?: number } = {}) {
     tokenFor: undefined,
     report: async (runs) => {
       reporting.count++
+      await reporting.slow
       if (reporting.fails) throw new Error('core is away')
       for (const { run, indices } of runs) for (const state of indices) told.set(`${run}/${state.index}`, state)
     },
@@ -195,6 +196,7 @@ test('a closed pool stops what runs and says nothing of it, but what had succeed
   reporting.fails = true
   await end('run-0-0', 0)
   reporting.fails = false
+  reporting.slow = turn()
   const closed = pool.close()
   await world.advance(250)
   await closed

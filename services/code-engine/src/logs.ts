@@ -92,7 +92,7 @@ async function* followed(deps: Deps, { first, base, source }: { first: LogPage; 
       yield page.lines.length > 0 ? textOf(page, source) : '\n'
       spokenAt = now
     }
-    if (ended && page.lines.length === 0) return
+    if (ended) return
   }
 }
 

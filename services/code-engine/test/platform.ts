@@ -65,7 +65,7 @@ export async function startPlatform(options: Options = {}) {
 
 export type Test = Awaited<ReturnType<typeof startPlatform>>
 
-type Call = { readonly body?: unknown; readonly match?: string; readonly type?: string; readonly token?: string }
+type Call = { readonly body?: unknown; readonly match?: string; readonly type?: string; readonly token?: string; readonly raw?: boolean }
 
 function callsOf(app: ReturnType<typeof createServer>) {
   return async (method: string, url: string, options: Call = {}) => {
@@ -81,7 +81,7 @@ function callsOf(app: ReturnType<typeof createServer>) {
       },
       ...(options.body === undefined ? {} : { payload: Buffer.isBuffer(options.body) ? options.body : JSON.stringify(options.body) }),
     })
-    return { status: reply.statusCode, headers: reply.headers, text: reply.body, body: reply.body === '' ? undefined : reply.json() }
+    return { status: reply.statusCode, headers: reply.headers, text: reply.body, body: reply.body === '' || options.raw === true ? undefined : reply.json() }
   }
 }
 

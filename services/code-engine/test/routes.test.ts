@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { routes, routesV1 } from '../src/routes.ts'
 import { newProject, startPlatform } from './platform.ts'
 
-test('the route tables hold the 67 and 2 published operations, and one of our own', () => {
-  assert.equal(routes.length, 67 + 1)
+test('the route tables hold the 67 and 2 published operations, and two of our own', () => {
+  assert.equal(routes.length, 67 + 2)
   assert.equal(routesV1.length, 2)
   assert.equal(new Set(routes.map(([method, path]) => `${method} ${path}`)).size, routes.length)
 })
@@ -28,7 +28,6 @@ test('what does not exist yet answers 501 and its name', async () => {
   const platform = await startPlatform()
   const { at } = await newProject(platform)
   for (const [method, path, name] of [
-    ['POST', `${at}/jobs`, 'create_job'],
     ['GET', `${at}/functions`, 'list_functions'],
     ['GET', '/function_runtimes', 'list_function_runtimes'],
     ['DELETE', `${at}/bindings/x`, 'delete_binding'],
