@@ -1,10 +1,11 @@
-// Writes docs/reference/{cli,errors,gate,sync}.md from the lists in the code; with --check, fails when a page is not what the code says.
+// Writes docs/reference/{cli,errors,gate,ignored,sync}.md from the lists in the code; with --check, fails when a page is not what the code says.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { allFamilies } from '../apps/cli/src/ibmcloud/families.ts'
 import { usage } from '../apps/cli/src/ibmcloud/help.ts'
 import { VARIABLES } from '../apps/sync/src/config.ts'
 import { REASONS } from '../packages/pki/src/reasons.ts'
 import { CODES as codeEngine } from '../services/code-engine/src/errors.ts'
+import { BUILD_MEMBERS, RUN_MEMBERS } from '../services/code-engine/src/without-effect.ts'
 import { CODES as eventNotifications } from '../services/event-notifications/src/errors.ts'
 import { IDENTITY_CODES, POLICY_CODES, TOKEN_CODES } from '../services/iam/src/errors.ts'
 import { CODES as resourceController } from '../services/resource-controller/src/errors.ts'
@@ -46,6 +47,18 @@ const pages = {
     table(
       ['code', 'meaning'],
       Object.entries(REASONS).map(([code, meaning]) => [`\`${code}\``, meaning]),
+    ),
+  ],
+  'docs/reference/ignored.md': [
+    '# Members that change nothing',
+    'Everleaf keeps and shows them as IBM Cloud does, so that programs that send them work; here they have no effect. The answer to a request that',
+    'sends one of them with a value that would matter names it in the header `Everleaf-Ignored`, and so does one with a member that the API does not know.',
+    ...Object.entries({ 'Apps, jobs and job runs of Code Engine': RUN_MEMBERS, 'Builds and build runs of Code Engine': BUILD_MEMBERS }).map(
+      ([what, members]) =>
+        `## ${what}\n\n${table(
+          ['member', 'why'],
+          Object.entries(members).map(([name, { why }]) => [`\`${name}\``, why]),
+        )}`,
     ),
   ],
   'docs/reference/sync.md': [

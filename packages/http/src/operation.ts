@@ -70,6 +70,8 @@ type Shapes<Q extends TSchema | undefined, B extends TSchema | undefined> = {
   readonly maxKeys?: number
   /** Whether a member that is named twice refuses the body. Default: for forms only. */
   readonly refuseDuplicates?: boolean
+  /** Members of a checked body that change nothing here: named in the header `Everleaf-Ignored`, like those that the shape does not know. */
+  readonly withoutEffect?: (body: unknown) => readonly string[]
   /** How the body comes: JSON (default), a form, raw bytes, or a stream. */
   readonly takes?: 'json' | 'form' | 'bytes' | 'stream'
   /** An audit line before the answer: `true` for reads of secrets; every change has one unless `false`. */

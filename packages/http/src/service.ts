@@ -179,7 +179,7 @@ async function readBody(request: FastifyRequest, reply: FastifyReply, { operatio
   const limits = { maxDepth: MAX_DEPTH, maxKeys: operation.maxKeys ?? MAX_KEYS, refuseDuplicates: operation.refuseDuplicates ?? false }
   const body = bytes.length === 0 ? {} : parseJson(bytes, codes.badRequest, limits)
   await checkBody(operation.body, body, codes.badRequest)
-  const ignored = unknownMembers(operation.body, body)
+  const ignored = [...unknownMembers(operation.body, body), ...(operation.withoutEffect?.(body) ?? [])]
   if (ignored.length > 0) reply.header('everleaf-ignored', ignoredHeader(ignored))
   return body
 }

@@ -11,6 +11,7 @@ import { DnsName, ImageReference, Label, Listed, maybe, Versioned } from './patt
 import { activeProject, inProject } from './projects.ts'
 import { requireRoom } from './quotas.ts'
 import { type BuildRow, type BuildRunRow, lookup, operation, type ProjectRow, type Tables } from './service.ts'
+import { BUILD_MEMBERS, withoutEffect } from './without-effect.ts'
 
 // shapes
 const NewBuildRun = Type.Object({
@@ -48,6 +49,7 @@ export const create = operation({
   ...inProject,
   query: Versioned,
   body: NewBuildRun,
+  withoutEffect: withoutEffect(BUILD_MEMBERS),
   status: 202,
   async run(context, { params, body }) {
     const { db, tx, world, baseUrl } = context

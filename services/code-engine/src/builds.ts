@@ -10,6 +10,7 @@ import { DnsName, ImageReference, Label, Listed, maybe, Versioned } from './patt
 import { activeProject, inProject } from './projects.ts'
 import { requireRoom } from './quotas.ts'
 import { type BuildRow, lookup, operation, type ProjectRow, type Tables } from './service.ts'
+import { BUILD_MEMBERS, withoutEffect } from './without-effect.ts'
 
 // shapes
 const ParameterName = Type.String({ minLength: 1, maxLength: 253, pattern: '^[-._a-zA-Z][-._a-zA-Z0-9]*$' })
@@ -74,6 +75,7 @@ export const create = operation({
   ...inProject,
   query: Versioned,
   body: NewBuild,
+  withoutEffect: withoutEffect(BUILD_MEMBERS),
   status: 201,
   async run(context, { params, body }) {
     const { db, world, baseUrl, setHeader } = context
@@ -103,6 +105,7 @@ export const update = operation({
   ...inProject,
   query: Versioned,
   body: BuildPatch,
+  withoutEffect: withoutEffect(BUILD_MEMBERS),
   async run({ db, baseUrl, headers, setHeader }, { params, body }) {
     const project = await activeProject(db, params)
     const before = await findBuild(db, project.id, params.name ?? '')

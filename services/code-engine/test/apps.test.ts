@@ -74,7 +74,7 @@ test('a patch merges, null resets, arrays are replaced, and name is ignored', as
   assert.deepEqual(body.run_arguments, ['c'])
   assert.deepEqual(body.probe_liveness, { type: 'http', path: '/health', timeout: 3 })
   assert.equal('image_secret' in body, false)
-  assert.equal(headers['everleaf-ignored'], 'name')
+  assert.equal(headers['everleaf-ignored'], 'name, probe_liveness')
   const gone = await call('PATCH', `${apps}/app`, { match: '*', body: { probe_liveness: null } })
   assert.equal('probe_liveness' in gone.body, false)
 })
@@ -278,4 +278,24 @@ test("what IBM's own tests send is accepted: odd members, references to nothing,
   assert.equal(reply.status, 201)
   assert.deepEqual(reply.body.run_env_variables, [{ type: 'literal', name: 'SOME', value: 'VALUE' }])
   assert.deepEqual(reply.body.run_volume_mounts, [{ type: 'secret', mount_path: '/app', reference: 'my-secret' }])
+})
+
+test('what changes nothing here is named in the answer, unless its value says nothing', async () => {
+  const { call, apps } = await start()
+  const body = {
+    name: 'app',
+    image_reference: IMAGE,
+    image_secret: 'registry',
+    probe_liveness: { type: 'tcp' },
+    run_as_user: 1000,
+    run_service_account: 'default',
+    scale_memory_limit: '2G',
+    unheard_of: 1,
+  }
+  const created = await call('POST', apps, { body })
+  assert.equal(created.status, 201)
+  assert.equal(created.headers['everleaf-ignored'], 'unheard_of, image_secret, probe_liveness, run_as_user, scale_memory_limit')
+  const patched = await call('PATCH', `${apps}/app`, { match: '*', body: { probe_liveness: null, run_as_user: 0 } })
+  assert.equal(patched.status, 200)
+  assert.equal(patched.headers['everleaf-ignored'], undefined)
 })

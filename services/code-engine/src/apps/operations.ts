@@ -17,6 +17,7 @@ import { refreshApp } from './refresh.ts'
 import { findApp, type LiveApp, withRevisions } from './rows.ts'
 import { AppPatch, type AppSettings, NewApp, readStored, settingsOf, toStored } from './shapes.ts'
 import { computedEnv, toHosts } from './workload.ts'
+import { RUN_MEMBERS, withoutEffect } from '../without-effect.ts'
 
 // operations
 export const list = lookup({
@@ -44,6 +45,7 @@ export const create = operation({
   ...inProject,
   query: Versioned,
   body: NewApp,
+  withoutEffect: withoutEffect(RUN_MEMBERS),
   status: 201,
   async run(context, { params, query, body }) {
     const { db, deps, world, baseUrl, setHeader } = context
@@ -87,6 +89,7 @@ export const update = operation({
   ...inProject,
   query: Versioned,
   body: AppPatch,
+  withoutEffect: withoutEffect(RUN_MEMBERS),
   async run(context, { params, query, body }) {
     const { db, deps, baseUrl, headers, setHeader } = context
     const project = await activeProject(db, params)

@@ -17,6 +17,7 @@ import { type Change, type Deps, type JobIndexRow, type JobRow, type JobRunRow, 
 import { allIndices, indicesOf, isOver, keepUntilPurged, toDetails, toSummary } from './progress.ts'
 import { refreshRun } from './refresh.ts'
 import { ListedByJob, NewJobRun } from './shapes.ts'
+import { RUN_MEMBERS, withoutEffect } from '../without-effect.ts'
 
 // operations
 export const list = lookup({
@@ -47,6 +48,7 @@ export const create = operation({
   ...inProject,
   query: Versioned,
   body: NewJobRun,
+  withoutEffect: withoutEffect(RUN_MEMBERS),
   status: 202,
   async run(context, { params, query, body }) {
     const { db, deps, world, baseUrl } = context

@@ -14,6 +14,7 @@ import { activeProject, inProject } from '../projects.ts'
 import { requireRoom } from '../quotas.ts'
 import { type Deps, type JobRow, lookup, operation, type ProjectRow, type Tables } from '../service.ts'
 import { JobPatch, type JobSettings, NewJob, readStored, settingsOf, toStored } from './shapes.ts'
+import { RUN_MEMBERS, withoutEffect } from '../without-effect.ts'
 
 // operations
 export const list = lookup({
@@ -40,6 +41,7 @@ export const create = operation({
   ...inProject,
   query: Versioned,
   body: NewJob,
+  withoutEffect: withoutEffect(RUN_MEMBERS),
   status: 201,
   async run(context, { params, query, body }) {
     const { db, deps, world, baseUrl, setHeader } = context
@@ -70,6 +72,7 @@ export const update = operation({
   ...inProject,
   query: Versioned,
   body: JobPatch,
+  withoutEffect: withoutEffect(RUN_MEMBERS),
   async run({ db, deps, baseUrl, headers, setHeader }, { params, query, body }) {
     const project = await activeProject(db, params)
     const before = await findJob(db, project.id, params.name ?? '')
