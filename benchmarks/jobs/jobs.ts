@@ -33,7 +33,7 @@ async function jobSeconds(name: string, run_commands: readonly string[]): Promis
 
 async function loopSeconds(command: readonly string[]): Promise<number> {
   const began = performance.now()
-  const script = 'seq 0 "$1" | xargs -P "$2" -I % env JOB_INDEX=% "${@:3}"'
+  const script = 'last=$1 most=$2; shift 2; seq 0 "$last" | xargs -P "$most" -I % env JOB_INDEX=% "$@"'
   const loop = spawn('bash', ['-c', script, 'loop', String(count - 1), String(parallelism), ...command], { stdio: ['ignore', 'ignore', 'inherit'] })
   const [status] = await once(loop, 'exit')
   if (status !== 0) throw new Error(`the shell loop ended with ${status}`)

@@ -4,6 +4,7 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { build } from 'esbuild'
+import { jobsOf } from '../support/jobs.ts'
 import { deploy } from '../support/pipeline.ts'
 import { couldNotRun, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
 
@@ -101,6 +102,52 @@ test("in an instance, IBM's Node ContainerAuthenticator gets a token with nothin
   const endpoint = await deploy(platform, 'node-app', { 'server.js': outputFiles[0]?.text ?? '' }, settings())
   assertProfileToken(await ask(endpoint))
 })
+
+const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+
+/** The same as a job: one answer, then the end. */
+const NODE_JOB = `
+import { ContainerAuthenticator } from 'ibm-cloud-sdk-core'
+const options = { headers: {} }
+await new ContainerAuthenticator({ iamProfileName: process.env.TRUSTED_PROFILE_NAME, ...(process.env.ENDPOINT ? { url: process.env.ENDPOINT } : {}) }).authenticate(options)
+console.log(JSON.stringify({ token: String(options.headers.Authorization || options.headers.get('Authorization')) }))
+`
+
+test(
+  "in an index of a job, IBM's Node ContainerAuthenticator gets a token where the profile's link names the job; other jobs get none",
+  { timeout: 120_000 },
+  async () => {
+    const { env, api } = platform
+    const { outputFiles } = await build({
+      stdin: { contents: NODE_JOB, resolveDir: ROOT },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      banner: { js: REQUIRE },
+      write: false,
+      logLevel: 'error',
+    })
+    const { body: project } = await api('GET', `${env.CODE_ENGINE_URL}/projects/${env.CODE_ENGINE_PROJECT_ID}`)
+    const link = { cr_type: 'CE', name: 'linked', link: { crn: project.crn, component_type: 'job', component_name: 'linked' } }
+    const profiles = (await api('GET', `${env.IAM_IDENTITY_URL}/v1/profiles?account_id=${project.account_id}&name=${PROFILE}`)).body.profiles as {
+      id: string
+    }[]
+    assert.equal((await api('POST', `${env.IAM_IDENTITY_URL}/v1/profiles/${profiles[0]?.id}/links`, link)).status, 201)
+    const jobs = jobsOf(platform)
+    const image_reference = await jobs.image('asks', {
+      'index.mjs': outputFiles[0]?.text ?? '',
+      'package.json': '{"name":"asks","scripts":{"start":"node index.mjs"}}',
+    })
+    for (const name of ['linked', 'other']) await jobs.create({ name, image_reference, scale_retry_limit: 0, ...settings() })
+    const linked = await jobs.over((await jobs.submit({ job_name: 'linked' })).name)
+    assert.equal(linked.status, 'completed', JSON.stringify(await jobs.logs(linked.name)))
+    const [line] = await jobs.logs(linked.name)
+    assertProfileToken({ status: 200, text: line?.message ?? '' })
+    const other = await jobs.over((await jobs.submit({ job_name: 'other' })).name)
+    assert.equal(other.status, 'failed')
+    assert.match(JSON.stringify(await jobs.logs(other.name)), /BXNIM0438E/)
+  },
+)
 
 test("in an instance, IBM's Python ContainerAuthenticator gets a token with nothing but the profile's name", { timeout: 120_000 }, async () => {
   const python = '/usr/bin/python3'

@@ -18,6 +18,7 @@ export async function appGone(change: Change, { project, app }: Owned): Promise<
   const { db, tx, deps } = change
   const mappings = await db.selectFrom('ce_domain_mappings').selectAll().where('project_id', '=', project.id).where('component', '=', app.name).execute()
   const references = await db.selectFrom('ce_references').selectAll().where('app_id', '=', app.id).execute()
+  await forgetLogsOf(change, app.id)
   await db.deleteFrom('ce_domain_mappings').where('project_id', '=', project.id).where('component', '=', app.name).execute()
   await db.deleteFrom('ce_references').where('app_id', '=', app.id).execute()
   await db.deleteFrom('ce_revisions').where('app_id', '=', app.id).execute()
@@ -52,17 +53,27 @@ const LAST_WORDS_MS = 30_000
 
 /** Runs go, and what they wrote; what they have running is stopped. */
 export async function runsGone(change: Change, project: ProjectRow, runs: readonly JobRunRow[]): Promise<Changes> {
-  const { db, tx, deps } = change
+  const { db } = change
   const deletes: { kind: 'job-run' | 'mount'; key: string }[] = []
   for (const run of runs) {
     await db.deleteFrom('ce_job_indices').where('run_id', '=', run.id).execute()
     await db.deleteFrom('ce_job_runs').where('id', '=', run.id).execute()
-    if (run.job_id === null) await deps.platform.componentDeleted?.(tx, componentOf(project, run, 'job'))
+    if (run.job_id === null) await runComponentGone(change, project, run)
     if (!isOver(run)) deletes.push({ kind: 'job-run', key: run.id }, ...(await forgetReferences(change, run)))
-    const at = new Date(deps.world.now().getTime() + LAST_WORDS_MS)
-    await enqueue(tx, deps.world, 'code-engine.forget-logs', { workload: run.id }, { key: run.id, at })
+    await forgetLogsOf(change, run.id)
   }
   return { upserts: [], deletes }
+}
+
+async function forgetLogsOf({ tx, deps }: Change, workload: string): Promise<void> {
+  const at = new Date(deps.world.now().getTime() + LAST_WORDS_MS)
+  await enqueue(tx, deps.world, 'code-engine.forget-logs', { workload }, { key: workload, at })
+}
+
+/** The tokens of a run of its own are refused from now on; where a job has its name they are that job's too, and end with their hour. */
+async function runComponentGone({ db, tx, deps }: Change, project: ProjectRow, run: Pick<JobRunRow, 'name'>): Promise<void> {
+  const namesake = await db.selectFrom('ce_jobs').select('id').where('project_id', '=', project.id).where('name', '=', run.name).executeTakeFirst()
+  if (namesake === undefined) await deps.platform.componentDeleted?.(tx, componentOf(project, run, 'job'))
 }
 
 /** A run reads from nothing any more; gives the mounts that nobody else uses. */

@@ -239,10 +239,10 @@ test('runs are listed by job and in pages, without each index by itself', async 
   assert.deepEqual([listed.status, listed.status_details.succeeded_indices, 'indices_details' in listed.status_details], ['completed', '0', false])
 })
 
-test('a job goes with its runs, whatever they do, and with their tokens and logs', async () => {
+test('a job goes with its runs, whatever they do, and with their tokens and logs; logs of an app go with it too', async () => {
   const gone: string[] = []
   const forgotten: string[] = []
-  const { call, jobs, runs, platform, runJobs, world } = await start({
+  const { call, jobs, runs, platform, runJobs, world, project } = await start({
     deps: {
       componentDeleted: async (_tx: unknown, { componentType, componentName }: { componentType: string; componentName: string }) =>
         void gone.push(`${componentType} ${componentName}`),
@@ -258,10 +258,23 @@ test('a job goes with its runs, whatever they do, and with their tokens and logs
   assert.deepEqual(gone, ['job job'])
   await call('DELETE', `${runs}/other`)
   assert.deepEqual(gone, ['job job', 'job other'])
+  const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: IMAGE } })
+  await call('DELETE', `${project.at}/apps/app`)
   await world.advance(60_000)
   await runJobs()
-  assert.deepEqual(forgotten.sort(), [run.id, other.id].sort())
+  assert.deepEqual(forgotten.sort(), [app.id, other.id, run.id].sort())
   await assertSnapshot(platform)
+})
+
+test('a run of its own that goes takes no token from a job of the same name', async () => {
+  const gone: string[] = []
+  const { call, jobs, runs } = await start({
+    deps: { componentDeleted: async (_tx: unknown, { componentName }: { componentName: string }) => void gone.push(componentName) },
+  })
+  await call('POST', jobs, { body: { name: 'same', image_reference: IMAGE } })
+  await call('POST', runs, { body: { name: 'same', image_reference: IMAGE } })
+  await call('DELETE', `${runs}/same`)
+  assert.deepEqual(gone, [])
 })
 
 test('a run that is over is removed after a week', async () => {
@@ -282,6 +295,20 @@ test('what the edge says of a run that is gone is taken and changes nothing', as
   await call('DELETE', `${runs}/run`)
   await codeEngine.recordIndices([{ run: run.id, indices: [report(0, 'succeeded')] }])
   assert.equal((await call('GET', `${runs}/run`)).status, 404)
+})
+
+test('a run whose row is damaged keeps no other from being written down; a database that takes nothing is told', async () => {
+  const { call, runs, codeEngine, store } = await start()
+  const { body: bad } = await call('POST', runs, { body: { name: 'bad', image_reference: IMAGE } })
+  const { body: good } = await call('POST', runs, { body: { name: 'good', image_reference: IMAGE } })
+  await store.write(async (tx) => {
+    await tx.tables<{ ce_job_runs: { id: string; settings: string } }>().updateTable('ce_job_runs').set({ settings: '{' }).where('id', '=', bad.id).execute()
+  })
+  const reports = [bad, good].map(({ id }) => ({ run: id, indices: [report(0, 'succeeded')] }))
+  await codeEngine.recordIndices(reports)
+  assert.equal((await call('GET', `${runs}/good`)).body.status, 'completed')
+  await store.close()
+  await assert.rejects(codeEngine.recordIndices(reports))
 })
 
 test('nothing of a deleted project runs', async () => {

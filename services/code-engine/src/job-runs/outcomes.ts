@@ -1,4 +1,5 @@
 import type { CoreCalls, IndexReport } from '@everleaf/link'
+import { StoreUnavailable } from '@everleaf/store'
 import { sql } from 'kysely'
 import { forgetReferences } from '../changes.ts'
 import { handOver } from '../edge.ts'
@@ -8,7 +9,7 @@ import { isOver, keepUntilPurged, toDetails, toSummary } from './progress.ts'
 export type Reports = Parameters<CoreCalls['indices']>[0]['runs']
 
 /**
- * Writes down what became of indices, in one transaction. What is over stays over, whatever comes later: an index that has succeeded is
+ * Writes down what became of indices; rejects where the database takes nothing. What is over stays over, whatever comes later: an index that has succeeded is
  * never run again.
  *
  * | indices of the run         | run of tasks | run of a daemon |
@@ -18,10 +19,16 @@ export type Reports = Parameters<CoreCalls['indices']>[0]['runs']
  * | all over, at least one failed | failed    | –               |
  */
 export async function recordIndices(deps: Deps, reports: Reports): Promise<void> {
-  await deps.store.write(async (tx) => {
-    const change: Change = { db: tx.tables<Tables>(), tx, deps }
-    for (const { run, indices } of reports) await record(change, run, indices)
-  })
+  // A transaction for each run, which commit together: one whose rows are damaged does not keep the others from being written down.
+  const written = await Promise.allSettled(
+    reports.map(({ run, indices }) => deps.store.write(async (tx) => await record({ db: tx.tables<Tables>(), tx, deps }, run, indices))),
+  )
+  for (const [at, result] of written.entries()) {
+    if (result.status === 'fulfilled') continue
+    // Told again later; the runs that were written lose nothing by being told twice.
+    if (result.reason instanceof StoreUnavailable) throw result.reason
+    deps.world.log.error({ run: reports[at]?.run, error: String(result.reason) }, 'what became of a job run cannot be written down: the run stays as it is')
+  }
   deps.world.crashPoint('ce.indices-recorded')
 }
 
