@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ANY_PORTS, couldNotRun, environment, eventually, everleaf, finish, freshHome, processesOf, ROOT } from '../support/platform.ts'
@@ -96,6 +96,25 @@ test('demo is stopped cleanly before its proof too, and says that nothing was pr
   assert.match(stdout, /Stopped before anything was proven/)
   assert.doesNotMatch(stdout, /Serving/)
   await eventually('no process is left', () => processesOf(place.home).length === 0, 15_000)
+})
+
+test('demo --json ends with a report also when nothing could be proven', { timeout: 120_000 }, async () => {
+  using place = freshHome()
+  const taken = createServer()
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+  const { port } = taken.address() as AddressInfo
+  const ended = await everleaf(['demo', '--once', '--json', ...ANY_PORTS.slice(2), '--port', String(port)], place)
+  taken.close()
+  assert.equal(ended.status, 3, ended.stderr)
+  const report = JSON.parse(ended.stdout.trim().split('\n').at(-1) ?? '') as {
+    proven: boolean
+    error: string
+    rotations: unknown[]
+    requests: object
+    endpoints: object
+  }
+  assert.deepEqual([report.proven, report.rotations, report.requests, report.endpoints], [false, [], { made: 0, failed: 0 }, {}])
+  assert.match(report.error, new RegExp(String(port)))
 })
 
 test('the command passes signals on, also where its own input is a terminal', { timeout: 240_000 }, async () => {

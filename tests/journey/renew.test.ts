@@ -193,3 +193,77 @@ for (const [what, words, status, says] of [
     assert.match(result.stderr, says)
   })
 }
+
+test('options that would change nothing are refused with what to do instead', { timeout: 120_000 }, async () => {
+  const { leaf } = await chainMaker()
+  const pair = await leaf(['mapped.example.com'])
+  const [certificate, key] = [file('mapped.pem', `${pair.certificate}\n${pair.intermediate}`), file('mapped.key', pair.privateKey)]
+  const data = { tls_cert: `${pair.certificate}\n${pair.intermediate}`, tls_key: pair.privateKey }
+  await platform.api('POST', `${project()}/secrets`, { name: 'mapped-tls', format: 'tls', data })
+  const component = { name: 'shop', resource_type: 'app_v2' }
+  const mapped = await platform.api('POST', `${project()}/domain_mappings`, { name: 'mapped.example.com', component, tls_secret: 'mapped-tls' })
+  assert.equal(mapped.status, 201, mapped.text)
+  for (const [words, says] of [
+    [['renew', 'create', 'x', '--host', 'a.example.com', '--secret', 's', '--key', key], /either --secret or your own files, not both: --key/],
+    [['renew', 'create', 'x', '--host', 'mapped.example.com', '--certificate', certificate, '--key', key, '--app', 'other'], /mapped already: to the app shop/],
+    [['renew', 'create', 'x', '--host', 'mapped.example.com', '--certificate', certificate, '--key', key, '--app', 'shop'], /with the secret mapped-tls/],
+    [['demo', '--once', '--port', '9443'], /running on .* already: --port 9443 would change nothing/],
+  ] as const) {
+    const { status, stderr, stdout } = await run(...words)
+    assert.equal(status, 2, `${words.join(' ')}: ${stdout}${stderr}`)
+    assert.match(stderr, says)
+  }
+  assert.equal(
+    (await list()).some(({ name }) => name === 'x'),
+    false,
+  )
+  const created = await run(
+    'renew',
+    'create',
+    'mapped',
+    '--host',
+    'mapped.example.com',
+    '--certificate',
+    certificate,
+    '--key',
+    key,
+    '--target',
+    'mapped-tls',
+    '--connect',
+    `[::1]:${platform.ports.public}`,
+  )
+  assert.equal(created.status, 0, created.stderr)
+  const refused = await run('renew', 'rotate', 'mapped', '--key', key)
+  assert.equal(refused.status, 2)
+  assert.match(refused.stderr, /go with --certificate/)
+  await run('renew', 'delete', 'mapped')
+})
+
+test('a certificate that drops a host of the renewal is refused until the operator releases the host', { timeout: 120_000 }, async () => {
+  const { leaf } = await chainMaker()
+  const [both, one] = [await leaf(['wide.example.com', 'also.example.com']), await leaf(['wide.example.com'])]
+  const files = (pair: typeof both, name: string) => [
+    '--certificate',
+    file(`${name}.pem`, pair.certificate),
+    '--intermediate',
+    file(`${name}.ca`, pair.intermediate),
+    '--key',
+    file(`${name}.key`, pair.privateKey),
+  ]
+  const created = await run('renew', 'create', 'wide', '--host', 'wide.example.com', '--app', 'shop', ...files(both, 'both'))
+  assert.equal(created.status, 0, created.stderr)
+  const renewals = `${project()}/config_maps/sync-renewals`
+  const map = (await platform.api('GET', renewals)).body as { data: { 'renewals.json': string } }
+  const config = JSON.parse(map.data['renewals.json']) as { renewals: { name: string; boundHosts?: string[] }[] }
+  for (const renewal of config.renewals) if (renewal.name === 'wide') renewal.boundHosts = ['also.example.com']
+  const changed = await platform.api('PUT', renewals, { data: { 'renewals.json': JSON.stringify(config) } }, { 'if-match': '*' })
+  assert.equal(changed.status, 200, changed.text)
+  const refused = await run('renew', 'rotate', 'wide', ...files(one, 'one'))
+  assert.equal(refused.status, 1)
+  assert.match(refused.stdout, /refused\. .*do not cover a host.*also\.example\.com/s)
+  assert.equal((await run('renew', 'release', 'wide', '--host', 'other.example.com')).status, 2)
+  assert.equal((await run('renew', 'release', 'wide', '--host', 'wide.example.com')).status, 2)
+  assert.equal((await run('renew', 'release', 'wide', '--host', 'also.example.com')).status, 0)
+  const proven = await run('renew', 'rotate', 'wide', ...files(await leaf(['wide.example.com']), 'next'))
+  assert.equal(proven.status, 0, proven.stdout + proven.stderr)
+})

@@ -10,6 +10,7 @@ import {
   type Files,
   listRenewals,
   listText,
+  releaseHost,
   rotateRenewal,
   showRenewal,
   verifyRenewal,
@@ -176,6 +177,11 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
       )
       end(proven ? STATUS.done : STATUS.notProven)
     })
+  renew
+    .command('release <name>')
+    .description('confirm that its certificate need not cover a host any more')
+    .requiredOption('--host <name>', 'the host')
+    .action(async (name: string, { host }: { host: string }) => releaseHost(name, host, await renewContext()))
   renew
     .command('delete <name>')
     .description('no longer keep it fresh; its secrets stay')

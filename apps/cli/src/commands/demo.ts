@@ -3,7 +3,7 @@ import type { World } from '@everleaf/world'
 import { type DemoAuthority, openDemoAuthority } from '../demo-authority.ts'
 import { endpoints } from '../endpoints.ts'
 import { deployApp, ensure, orMissing, until } from '../ensure.ts'
-import { type Found, findPlatform, isRunning, type Ports } from '../home.ts'
+import { type Found, findPlatform, isRunning, type Ports, WrongUse } from '../home.ts'
 import { ensurePipeline, SYNC_APP } from '../pipeline.ts'
 import { handshake, type Prober, startProber, type Target } from '../prober.ts'
 import { changeRenewals, type Renewal } from '../renewals.ts'
@@ -44,13 +44,38 @@ const STABLE_WINDOW = 'scale.stable_window=6s'
 
 type Report = {
   readonly proven: boolean
+  /** Why nothing was proven, where it was not for want of a certificate that is served. */
+  readonly error?: string
   readonly rotations: readonly Rotation[]
   readonly requests: { readonly made: number; readonly failed: number }
   readonly endpoints: Record<string, string>
 }
 
-/** The whole story: platform, pipeline, rotation, proof. Resolves with the exit status. */
+/** The whole story: platform, pipeline, rotation, proof. Resolves with the exit status. With `json` a report is the last line, whatever happens. */
 export async function demo(options: DemoOptions, world: World): Promise<number> {
+  if (isRunning(options.home) && options.args.length > 0)
+    throw new WrongUse(
+      `A platform is running on ${options.home} already: ${options.args.join(' ')} would change nothing.\nLeave that out, or stop the platform first.`,
+    )
+  try {
+    return await run(options, world)
+  } catch (error) {
+    if (options.json && !(error instanceof WrongUse)) reportFailure(options, error instanceof Error ? error.message : String(error))
+    throw error
+  }
+}
+
+function reportFailure({ write, home }: DemoOptions, error: string): void {
+  let known: Record<string, string> = {}
+  try {
+    known = endpoints(findPlatform(home))
+  } catch {
+    // There is no platform to tell of.
+  }
+  write(`${JSON.stringify({ proven: false, error, rotations: [], requests: { made: 0, failed: 0 }, endpoints: known } satisfies Report)}\n`)
+}
+
+async function run(options: DemoOptions, world: World): Promise<number> {
   const terminal = options.json ? silentTerminal() : options.terminal
   const began = world.monotonicMs()
   terminal.line(terminal.bold('Everleaf: a certificate rotates, and is proven to be served'))
@@ -67,7 +92,10 @@ export async function demo(options: DemoOptions, world: World): Promise<number> 
   starting.done(`(${options.home})`)
   try {
     const told = await Promise.race([tell(options, { terminal, world, began }), options.interrupted.then(() => 'interrupted' as const)])
-    if (told === 'interrupted') terminal.line('Stopped before anything was proven.')
+    if (told === 'interrupted') {
+      terminal.line('Stopped before anything was proven.')
+      if (options.json) reportFailure(options, 'stopped before anything was proven')
+    }
     if (told === 'interrupted' || !told.proven) return NOT_PROVEN
     if (options.once) return 0
     return await serve(options, { terminal, started, ports: told.ports })

@@ -49,6 +49,9 @@ export async function createRenewal(name: string, options: CreateOptions, { sess
   if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name))
     throw new WrongUse(`A renewal's name has lower-case letters, digits and hyphens, at most 63: not "${name}".`)
   const accept = readAccept(options.accept ?? [])
+  const files = (['certificate', 'key', 'intermediate'] as const).filter((file) => options[file] !== undefined)
+  if (options.secret !== undefined && files.length > 0)
+    throw new WrongUse(`Give either --secret or your own files, not both: --${files.join(' and --')} would not be read.`)
   const before = await readRenewals(session)
   if (before.some((renewal) => renewal.name === name)) throw new WrongUse(`There is a renewal named ${name} already. See it with: everleaf renew show ${name}`)
   const { codeEngine, project, found } = session
@@ -64,6 +67,7 @@ export async function createRenewal(name: string, options: CreateOptions, { sess
   })
   // Before anything is made; the secret of files has no id yet.
   checkRenewals([...before, renewal(ANY_ID)])
+  await checkMapping(session, { options, target })
   const secret = await sourceSecret(session, { name, options, accept })
   await ensurePipeline({ session, terminal, archive: await archiveOf(syncFolder), addresses: await apiAddresses(found) })
   const place = terminal.step(`Code Engine secret ${target}${options.app === undefined ? '' : `, domain ${options.host} for the app ${options.app}`}`)
@@ -83,6 +87,15 @@ export async function createRenewal(name: string, options: CreateOptions, { sess
   const verdict = judge(secret, { options, accept, now: session.world.now() })
   if (!verdict.accept) terminal.line(`${name}: warning: a version like the present one would be refused:\n${reasonsOf(verdict)}`)
   terminal.line(`${name}: kept fresh from now on. Rotate the secret, or try it with: everleaf renew rotate ${name}`)
+}
+
+/** A host that is mapped already is not mapped elsewhere behind its owner's back. */
+async function checkMapping({ codeEngine, project }: Session, { options, target }: { options: CreateOptions; target: string }): Promise<void> {
+  const mapping = options.app === undefined ? undefined : await orMissing(codeEngine.getDomainMapping(project, options.host))
+  if (mapping === undefined || (mapping.component.name === options.app && mapping.tls_secret === target)) return
+  throw new WrongUse(
+    `${options.host} is mapped already: to the app ${mapping.component.name}, with the secret ${mapping.tls_secret}.\nLeave --app out to keep it so (and give --target ${mapping.tls_secret}), or delete the mapping first.`,
+  )
 }
 
 export async function listRenewals(session: Session): Promise<Listed[]> {
@@ -112,6 +125,8 @@ export function listText(listed: readonly Listed[]): string {
 /** Rotates the secret with the user's files, or, for the demo's own site, with a new certificate of the demo's authority; resolves true once it is proven. */
 export async function rotateRenewal(name: string, files: Files, { session, terminal }: Context): Promise<boolean> {
   const renewal = await find(session, name)
+  if (files.certificate === undefined && (files.key !== undefined || files.intermediate !== undefined))
+    throw new WrongUse('--key and --intermediate go with --certificate FILE.')
   const material = files.certificate === undefined ? await demoMaterial(session, renewal) : readFiles(files)
   const step = terminal.step(`${name}: a new version is written, and its proof awaited`)
   const version = await session.secretsManager.createVersion(renewal.source.id, material)
@@ -145,6 +160,22 @@ export async function deleteRenewal(name: string, { session, terminal }: Context
   await find(session, name)
   await changeRenewals(session, (before) => before.filter((renewal) => renewal.name !== name))
   terminal.line(`${name}: no longer kept fresh. Its secrets, app and domain are as they were.`)
+}
+
+/**
+ * Confirms that a certificate need not cover a host any more: the gate refuses one that drops a host of the renewal (threats §6) until this is
+ * said. Throws WrongUse.
+ */
+export async function releaseHost(name: string, host: string, { session, terminal }: Context): Promise<void> {
+  const renewal = await find(session, name)
+  const probes = renewal.probes.filter((probe) => probe.host !== host)
+  const boundHosts = (renewal.boundHosts ?? []).filter((bound) => bound !== host)
+  if (probes.length === renewal.probes.length && boundHosts.length === (renewal.boundHosts ?? []).length)
+    throw new WrongUse(`${name} is not bound to ${host}. It is bound to: ${[...renewal.probes.map((probe) => probe.host), ...boundHosts].join(', ')}.`)
+  if (probes.length === 0)
+    throw new WrongUse(`${host} is the only host at which ${name} can be proven. To keep it fresh no longer: everleaf renew delete ${name}`)
+  await changeRenewals(session, (before) => before.map((other) => (other.name === name ? { ...other, probes, boundHosts } : other)))
+  terminal.line(`${name}: a certificate without ${host} is let through from now on.`)
 }
 
 async function find(session: Session, name: string): Promise<Renewal> {
@@ -200,7 +231,6 @@ export function stateOf(seen: {
 async function sourceSecret(session: Session, { name, options, accept }: { name: string; options: CreateOptions; accept: readonly (typeof ACCEPT)[number][] }) {
   const { secretsManager } = session
   if (options.secret !== undefined) {
-    if (options.certificate !== undefined) throw new WrongUse('Give either --secret or --certificate and --key, not both.')
     const wanted = options.secret
     const found = await orMissing(
       secretsManager
