@@ -109,6 +109,8 @@ test('secrets are nowhere but sealed, in the files of the app that owns them, an
   const written = [...filesBelow(place.home)]
   const output = platform.output()
   await platform.stop()
+  // At rest nothing is left in clear, not even what apps had mounted.
+  const atRest = [...filesBelow(place.home)]
 
   const found: string[] = []
   for (const [what, needle] of Object.entries(needles)) {
@@ -116,6 +118,7 @@ test('secrets are nowhere but sealed, in the files of the app that owns them, an
     for (const [file, bytes] of written)
       if (bytes.includes(needle) && !(what === 'apikey' && file === '/login.json') && !(what === 'mounted' && file.startsWith('/run/mounts/')))
         found.push(`${what} in ${file}`)
+    for (const [file, bytes] of atRest) if (bytes.includes(needle) && !(what === 'apikey' && file === '/login.json')) found.push(`${what} at rest in ${file}`)
     if (output.includes(needle)) found.push(`${what} in the output`)
     for (const [line, environ] of inProcesses) {
       if (line.includes(needle)) found.push(`${what} in the arguments of ${line.slice(0, 80)}`)

@@ -348,6 +348,7 @@ async function stopAll({
   link.close()
   await parts.pool.close()
   await parts.engine.close()
+  parts.mounts.close()
   parts.state.flush()
   control.close()
   unlock()

@@ -11,6 +11,8 @@ export type Mounts = {
   readonly folderOf: (key: string, item: MountItem) => string
   readonly update: (key: string, item: MountItem) => void
   readonly remove: (key: string) => void
+  /** Nothing of them stays on disk; once no instance runs any more. */
+  readonly close: () => void
 }
 
 const SAFE_NAME = /^[A-Za-z0-9._-]{1,253}$/
@@ -45,6 +47,7 @@ export function createMounts(options: { root: string; crashPoint: (name: string)
     remove(key) {
       if (current.delete(key)) rmSync(folderFor(key), { recursive: true, force: true })
     },
+    close: () => rmSync(options.root, { recursive: true, force: true }),
   }
 }
 
