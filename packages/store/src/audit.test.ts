@@ -44,3 +44,22 @@ for (const [what, tamper] of [
     await store.close()
   })
 }
+
+for (const [what, length, isCut] of [
+  ['64 KiB is kept whole', 65_536, false],
+  ['one byte more is cut and says so', 65_537, true],
+  ['a million control characters is cut all the same', 1_000_000, true],
+] as const)
+  test(`a line of ${what}`, async () => {
+    const store = await openMemory()
+    const bare = entry(1)
+    const overhead = Buffer.byteLength(JSON.stringify({ v: 1, ...bare, object: '' }))
+    const object = length > 100_000 ? '\u0001'.repeat(length) : 'o'.repeat(length - overhead)
+    await store.write((tx) => audit(tx, { ...bare, object }))
+    const { line } = await store.tables<{ store_audit: { line: string } }>().selectFrom('store_audit').select('line').executeTakeFirstOrThrow()
+    assert.ok(Buffer.byteLength(line) <= 65_536)
+    assert.equal(JSON.parse(line).cut, isCut ? true : undefined)
+    assert.equal(JSON.parse(line).actor, bare.actor)
+    assert.equal(await firstBrokenAuditLine(store.tables()), undefined)
+    await store.close()
+  })

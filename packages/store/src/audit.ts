@@ -14,6 +14,9 @@ export type AuditEntry = {
   readonly requestId: string
 }
 
+const MAX_LINE_BYTES = 64 * 1024
+/** What is left of each text of a line that is longer; six bytes of JSON for one of a text are its worst. */
+const CUT_BYTES = 1_024
 /** Of the form of a line: `v`. */
 const VERSION = 1
 /** Lines checked at once: about 2 ms. */
@@ -29,8 +32,17 @@ const APPEND = 'INSERT INTO store_audit (line, hash) VALUES (?, ?)'
 export async function audit(tx: Tx, entry: AuditEntry): Promise<void> {
   const db = tx.tables<Tables>()
   const { rows } = await db.executeQuery<{ hash: string }>(CompiledQuery.raw(LAST))
-  const line = JSON.stringify({ v: VERSION, ...entry })
+  const line = lineOf(entry)
   await db.executeQuery(CompiledQuery.raw(APPEND, [line, chain(rows[0]?.hash ?? '', line)]))
+}
+
+// Only names that came from outside can be so long.
+function lineOf(entry: AuditEntry): string {
+  const line = JSON.stringify({ v: VERSION, ...entry })
+  if (Buffer.byteLength(line) <= MAX_LINE_BYTES) return line
+  const short = (text: string) => Buffer.from(text).subarray(0, CUT_BYTES).toString('utf8')
+  const cut = Object.fromEntries(Object.entries(entry).map(([name, value]) => [name, typeof value === 'string' ? short(value) : value]))
+  return JSON.stringify({ v: VERSION, ...cut, cut: true })
 }
 
 /** The number of the first line whose hash does not fit, or undefined when the chain is whole. Reads in pieces: the log may be long. */

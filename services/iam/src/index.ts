@@ -73,13 +73,15 @@ export async function createIam(options: { world: World; store: Store; vault: Va
   }
 }
 
+const MAX_POLICY_BYTES = 100 * 1024
+
 function servicesOver(deps: Deps): readonly Service[] {
   const identity = () => ({ service: 'iam-identity' })
   const access = () => ({ service: 'iam-access-management' })
   return [
     { prefix: '/iam/identity', routes: tokenRoutes, dialect: tokenDialect, deps, resource: identity },
     { prefix: '/iam/v1', routes: identityRoutes, dialect: identityDialect, deps, resource: identity },
-    { prefix: '/iam/v1/policies', routes: policyV1Routes, dialect: policyDialect, deps, resource: access },
-    { prefix: '/iam/v2', routes: policyV2Routes, dialect: policyDialect, deps, resource: access },
+    { prefix: '/iam/v1/policies', routes: policyV1Routes, dialect: policyDialect, deps, resource: access, maxBytes: MAX_POLICY_BYTES },
+    { prefix: '/iam/v2', routes: policyV2Routes, dialect: policyDialect, deps, resource: access, maxBytes: MAX_POLICY_BYTES },
   ]
 }

@@ -281,3 +281,15 @@ test('a policy body that names a member twice is refused', async () => {
   const body = JSON.stringify(accessPolicy(account, profile.iam_id, 'Reader', {})).replace('{', '{"type":"authorization",')
   assert.equal((await inject('/v1/policies', token, body)).statusCode, 400)
 })
+
+test('a policy document of 100 KiB is read, one byte more is refused', async () => {
+  const { inject, token, account, profile } = await withProfile()
+  const document = (bytes: number) => {
+    const bare = JSON.stringify({ ...accessPolicy(account, profile.iam_id, SECRETS_READER, { serviceName: 'secrets-manager' }), description: '' })
+    return bare.replace(/\}$/, `${' '.repeat(bytes - bare.length)}}`)
+  }
+  assert.equal((await inject('/v1/policies', token, document(102_400))).statusCode, 201)
+  const refused = await inject('/v1/policies', token, document(102_401))
+  assert.equal(refused.statusCode, 413)
+  assert.match(refused.body, /larger than the 102400 bytes/)
+})
