@@ -101,6 +101,11 @@ test('an index that fails is tried again with its count, and others go on; what 
       ['twice-3-2', '2'],
     ],
   )
+  const { body: told } = await platform.api('GET', `${jobs.project}/everleaf/events?component_type=job_run&name=twice`)
+  assert.deepEqual(
+    (told.events as { reason: string; object: string }[]).map(({ reason, object }) => `${reason} ${object}`),
+    ['Started twice-3-0', 'BackOff twice-3-1', 'Started twice-3-1', 'BackOff twice-3-2', 'Started twice-3-2', 'Completed twice-3-2'],
+  )
   const { status, status_details: details } = await jobs.over('odd')
   assert.deepEqual([status, details.succeeded_indices, details.failed_indices], ['failed', '0,2,4', '1,3'])
   assert.deepEqual([details.indices_details[1]?.retries, details.indices_details[1]?.last_failure_reason], [1, 'ContainerExitedCode1'])

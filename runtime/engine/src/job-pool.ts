@@ -32,6 +32,8 @@ export type JobPoolSettings = {
 
 export type JobPoolOptions = Omit<AttemptDeps, 'graceMs'> & {
   readonly settings: JobPoolSettings
+  /** Told of every change of an index, before it is written down. */
+  readonly onChange?: (run: JobRun, state: IndexState) => void
   /** Writes down what became of indices; resolves once that is durable. */
   readonly report: (runs: readonly { run: string; indices: readonly IndexState[] }[]) => Promise<void>
 }
@@ -238,6 +240,7 @@ class Pool implements JobPool {
 
   #change(run: Run, entry: Entry, change: Partial<IndexState>): void {
     entry.state = { ...entry.state, ...change }
+    this.#options.onChange?.(run.spec, entry.state)
     this.#say(run.spec.id, entry.state)
   }
 

@@ -184,6 +184,8 @@ export type EdgeCalls = {
   instances(input: { workload: string }): Promise<readonly InstanceInfo[]>
   /** What a workload, or one index of a job run, has written. */
   logs(input: LogQuery): Promise<LogPage>
+  /** What happened to the instances of an app or a job run lately, oldest first. */
+  events(input: { workload: string }): Promise<readonly ComponentEvent[]>
   /** Removes what a workload that is gone has written. */
   forgetLogs(input: { workload: string }): Promise<void>
 }
@@ -199,6 +201,14 @@ export type LogQuery = {
   /** A cursor of an earlier page: waits up to `waitMs` for what came after it. */
   readonly after: number | undefined
   readonly waitMs: number
+}
+/** `object` is the instance, or the revision, that it happened to. */
+export type ComponentEvent = {
+  readonly at: number
+  readonly type: 'Normal' | 'Warning'
+  readonly reason: string
+  readonly object: string
+  readonly message: string
 }
 export type LogPage = { readonly lines: readonly LogLine[]; readonly cursor: number }
 export type LogLine = { readonly at: number; readonly instance: string; readonly stream: string; readonly text: string }

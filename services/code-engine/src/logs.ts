@@ -9,16 +9,20 @@ import { activeProject, inProject } from './projects.ts'
 import { type Deps, lookup, type Tables, type View } from './service.ts'
 
 // shapes
-const Asked = Type.Object({
+/** Whose logs or events: an app's or a job run's, of all its instances or one, or of one index. */
+export const ofComponent = {
   version: Type.Optional(Type.String()),
   component_type: Type.Enum(['app', 'job_run']),
   name: Type.String({ minLength: 1, maxLength: 63 }),
   instance: Type.Optional(Type.String({ minLength: 1, maxLength: 253 })),
   index: Type.Optional(Type.String({ pattern: '^(0|[1-9]\\d{0,6})$' })),
+}
+const Asked = Type.Object({
+  ...ofComponent,
   tail: Type.Optional(Type.String({ pattern: '^(-1|0|[1-9]\\d{0,8})$' })),
   follow: Type.Optional(Type.Enum(['true', 'false'])),
 })
-type Asked = Static<typeof Asked>
+type OfComponent = Static<ReturnType<typeof Type.Object<typeof ofComponent>>>
 
 const ALL = Number.MAX_SAFE_INTEGER
 /** How long one call to the edge waits for lines; and how long a follower hears nothing before an empty line says that we are still there. */
@@ -48,7 +52,7 @@ export const get = lookup({
 // rows
 type Source = { readonly workload: string; readonly run: string | undefined; readonly index: number | undefined }
 
-async function sourceOf({ db }: View, projectId: string, query: Asked): Promise<Source> {
+export async function sourceOf({ db }: View, projectId: string, query: OfComponent): Promise<Source> {
   const index = query.index === undefined ? undefined : Number(query.index)
   if (query.component_type === 'app') {
     if (index !== undefined) throw invalid('index', 'belongs to job runs. Leave it out, or name an instance')

@@ -6,6 +6,7 @@ import * as runs from './build-runs.ts'
 import * as sources from './build-sources.ts'
 import * as builds from './builds.ts'
 import * as configMaps from './config-maps.ts'
+import * as events from './events.ts'
 import * as jobRuns from './job-runs/operations.ts'
 import * as jobs from './jobs/operations.ts'
 import * as logs from './logs.ts'
@@ -20,7 +21,7 @@ const UPDATE = 'codeengine.tenant.entities.update'
 const DELETE = 'codeengine.tenant.entities.delete'
 const later = notImplemented
 
-/** The 67 operations of v2, and two of our own (a build's source, logs). Listing projects needs only a good token: the list shows those its caller may read. */
+/** The 67 operations of v2, and three of our own (a build's source, logs, events). Listing projects needs only a good token: the list shows those its caller may read. */
 export const routes: readonly Route[] = [
   // method   path                                     IAM action                operation
   ['GET', '/projects', 'any', projects.list],
@@ -88,6 +89,7 @@ export const routes: readonly Route[] = [
   ['PUT', `${P}/secrets/:name`, UPDATE, secrets.replace],
   ['DELETE', `${P}/secrets/:name`, DELETE, secrets.remove],
   ['GET', `${P}/everleaf/logs`, READ, logs.get],
+  ['GET', `${P}/everleaf/events`, READ, events.list],
   ['GET', `${P}/persistent_data_stores`, READ, later('list_persistent_data_stores')],
   ['POST', `${P}/persistent_data_stores`, CREATE, later('create_persistent_data_store')],
   ['GET', `${P}/persistent_data_stores/:name`, READ, later('get_persistent_data_store')],

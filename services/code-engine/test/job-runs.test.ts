@@ -391,6 +391,32 @@ async function callText(call: Test['call'], url: string): Promise<{ status: numb
   return await call('GET', url, { raw: true })
 }
 
+test('events are those of the component, or of one index or instance of it', async () => {
+  const event = (object: string) => ({ at: 0, type: 'Normal', reason: 'Started', object, message: 'm' }) as const
+  const asked: string[] = []
+  const { call, runs, project } = await start({
+    calls: {
+      events: async ({ workload }: { workload: string }) => {
+        asked.push(workload)
+        return [event('run-1-0'), event('run-11-0'), event('run-1-1')]
+      },
+    },
+  })
+  const { body: run } = await call('POST', runs, { body: { name: 'run', image_reference: IMAGE, scale_array_spec: '1,11' } })
+  const of = async (query: string) =>
+    (await call('GET', `${project.at}/everleaf/events?component_type=job_run&name=run${query}`)).body.events.map(({ object }: { object: string }) => object)
+  assert.deepEqual(
+    [await of(''), await of('&index=1'), await of('&instance=run-11-0')],
+    [['run-1-0', 'run-11-0', 'run-1-1'], ['run-1-0', 'run-1-1'], ['run-11-0']],
+  )
+  assert.deepEqual(new Set(asked), new Set([run.id]))
+  const { body } = await call('GET', `${project.at}/everleaf/events?component_type=job_run&name=run&instance=run-11-0`)
+  assert.deepEqual(body.events, [
+    { timestamp: '1970-01-01T00:00:00.000Z', type: 'Normal', reason: 'Started', component_type: 'job_run', object: 'run-11-0', message: 'm' },
+  ])
+  assert.equal((await call('GET', `${project.at}/everleaf/events?component_type=job_run&name=nobody`)).status, 404)
+})
+
 test('logs say when the edge does not answer', async () => {
   const { call, runs, project } = await start({ calls: { logs: async () => Promise.reject(new Error('no edge')) } })
   await call('POST', runs, { body: { name: 'run', image_reference: IMAGE } })

@@ -104,6 +104,7 @@ function recordingEdge(calls: Partial<EdgeCalls> = {}) {
       build: async ({ id }: { id: string }) => ({ succeeded: true, reason: '', digest: `sha256:${createHash('sha256').update(id).digest('hex')}`, log: '' }),
       instances: async () => [],
       logs: async () => ({ lines: [], cursor: 0 }),
+      events: async () => [],
       forgetLogs: async () => {},
       ...calls,
     },

@@ -16,6 +16,7 @@ import { hostLines, ownAddress } from './addresses.ts'
 import { backendsOver } from './backends.ts'
 import { openControl } from './control.ts'
 import type { CoreProcess } from './core-process.ts'
+import { createEventBook, type EventBook } from './events.ts'
 import { createLogSink, type LogSink } from './logs.ts'
 import { createMounts } from './mounts.ts'
 import { createState, type EdgeState } from './state.ts'
@@ -49,6 +50,7 @@ type Parts = {
   readonly pool: Pool
   readonly jobs: JobPool
   readonly logs: LogSink
+  readonly events: EventBook
   readonly engine: Engine
   readonly gateway: Gateway
   readonly mounts: ReturnType<typeof createMounts>
@@ -87,7 +89,11 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
       build: (input) => buildImage(input, parts),
       instances: async ({ workload }) => parts.pool.instances(workload),
       logs: (query) => parts.logs.read(query),
-      forgetLogs: async ({ workload }) => parts.logs.remove(workload),
+      events: async ({ workload }) => parts.events.of(workload),
+      forgetLogs: async ({ workload }) => {
+        parts.logs.remove(workload)
+        parts.events.remove(workload)
+      },
     },
     onSnapshot: (items) => {
       takeSnapshot(items, parts)
@@ -125,6 +131,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
   const state = createState({ world, file: home.snapshotFile, rootKey: key })
   const mounts = createMounts({ root: join(home.run, 'mounts'), crashPoint: world.crashPoint })
   const logs = createLogSink({ world, folder: join(home.data, 'logs') })
+  const events = createEventBook(world)
   const engine = await createLocalEngine({
     world,
     directory: join(home.run, 'engine'),
@@ -145,6 +152,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     tokenFor: (input) => call().token(input),
     onEvent: (event) => {
       if (event.type === 'revision' && event.state === 'ready') noteProven(state, event)
+      events.note(event)
       tell(event)
     },
     settings: { stableWindowMs: config.settings.stableWindowMs, graceMs: INSTANCE_GRACE_MS, readyTimeoutMs: READY_LIMIT_MS },
@@ -154,11 +162,12 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     engine,
     specFor: async ({ run, index, retries, instance }) => jobSpec({ run, index, retries, instance }, { state, mounts, home, logs, addresses }),
     tokenFor: (input) => call().token(input),
+    onChange: events.noteIndex,
     report: (runs) => call().indices({ runs }),
     settings: { parallelism: config.settings.jobParallelism ?? fittingParallelism(), graceMs: JOB_GRACE_MS },
   })
   const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket } })
-  const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, addresses }
+  const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, events, addresses }
   return parts
 }
 
