@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { after, before, test } from 'node:test'
 import { jobsOf, linesOf } from '../support/jobs.ts'
-import { eventually, freshHome, processesOf, type Running, startPlatform } from '../support/platform.ts'
+import { couldNotRun, eventually, freshHome, processesOf, type Running, startPlatform } from '../support/platform.ts'
 
 const LIMIT = { timeout: 120_000 }
 const PARALLELISM = 4
@@ -186,14 +186,71 @@ test('what an instance forked ends with it', LIMIT, async () => {
   const code = `for (let i = 0; i < 30; i++) require('child_process').spawn('sleep', ['3131'], { detached: true, stdio: 'ignore' }).unref(); setTimeout(() => {}, 200)`
   await jobs.submit({ name: 'forks', image_reference: image, run_commands: ['node', '-e', code] })
   assert.equal((await jobs.over('forks')).status, 'completed')
-  const left = readdirSync('/proc').filter((pid) => {
+  assert.deepEqual(programsLike('sleep\x003131'), [])
+})
+
+/** Processes of this machine with this command line. */
+function programsLike(command: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
     try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8') === 'sleep\x003131\0'
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8') === `${command}\0`
     } catch {
       return false // it ended meanwhile
     }
   })
-  assert.deepEqual(left, [])
+}
+
+test('a component has a limit of processes where it has a user of its own, so that a bomb of forks ends with it', LIMIT, async () => {
+  if (process.getuid?.() !== 0) return couldNotRun('the limit of processes of a job', 'only root gives each component a user of its own')
+  const bomb = `ulimit -u; ulimit -u 40; i=0; while [ $i -lt 60 ]; do sleep 3232 & i=$((i+1)); done`
+  await jobs.submit({ name: 'bomb', image_reference: image, run_commands: ['bash', '-c', bomb], scale_retry_limit: 0, scale_max_execution_time: 5 })
+  await jobs.over('bomb')
+  const messages = (await jobs.logs('bomb')).map(({ message }) => message)
+  assert.equal(messages[0], '4096')
+  assert.ok(
+    messages.some((message) => /Resource temporarily unavailable/.test(message)),
+    messages.join('\n'),
+  )
+  await eventually('nothing of it is left', () => programsLike('sleep\x003232').length === 0)
+})
+
+test('an index reads secrets and config maps from its environment and from files', LIMIT, async () => {
+  const made = await platform.api('POST', `${jobs.project}/secrets`, { name: 'job-secret', format: 'generic', data: { KEY: 'hidden' } })
+  assert.equal(made.status, 201, made.text)
+  await platform.api('POST', `${jobs.project}/config_maps`, { name: 'job-settings', data: { 'file.txt': 'from a file' } })
+  const code = `const at = JSON.parse(process.env.EVERLEAF_MOUNTS || '{}')['/settings'] || '/settings'; console.log(process.env.MY_KEY, process.env.ONE, require('fs').readFileSync(at + '/file.txt', 'utf8'))`
+  await jobs.submit({
+    name: 'reads',
+    image_reference: image,
+    run_commands: ['node', '-e', code],
+    run_env_variables: [
+      { type: 'secret_full_reference', reference: 'job-secret', prefix: 'MY_' },
+      { type: 'config_map_key_reference', reference: 'job-settings', key: 'file.txt', name: 'ONE' },
+    ],
+    run_volume_mounts: [{ type: 'config_map', mount_path: '/settings', reference: 'job-settings' }],
+  })
+  await jobs.over('reads')
+  assert.deepEqual(
+    (await jobs.logs('reads')).map(({ message }) => message),
+    ['hidden from a file from a file'],
+  )
+})
+
+test('a platform that is stopped in order and started again goes on where it was', LIMIT, async () => {
+  await jobs.submit({ name: 'paused', image_reference: image, scale_array_spec: '0-19', run_env_variables: doing('wait') })
+  await eventually('some have succeeded', async () => (await jobs.get('paused')).status_details.succeeded >= 4)
+  assert.equal(await platform.stop(), 0)
+  platform = await startPlatform({ ...home, args: ['--set', `jobs.parallelism=${PARALLELISM}`] })
+  jobs = jobsOf(platform)
+  const { status, status_details: details } = await jobs.over('paused')
+  assert.deepEqual([status, details.succeeded], ['completed', 20])
+  assert.ok(
+    Object.values(details.indices_details).every(({ retries }) => retries === 0),
+    'being stopped is not a failed attempt',
+  )
+  const ended = (await jobs.logs('paused')).flatMap(({ index, message }) => ('ended' in spoken(message) ? [index] : []))
+  assert.equal(new Set(ended).size, 20)
+  assert.equal(ended.length, 20, 'no index came to its end twice')
 })
 
 test('a log is followed line by line until the run is over', LIMIT, async () => {
