@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 
 const ROOMS = ['apps', 'services', 'runtime', 'packages']
 /** Files that a person or another process starts, and what is looked at by name. */
-const ENTRY = /(?:\/main|\/owner|\.test|\/exam|\/build|\/spawner|\/entry)\.ts$|^(?:tools|tests|benchmarks|samples)\//
+const ENTRY = /(?:\/main|\/owner|\.test|\/exam|\/build|\/assemble|\/spawner|\/entry)\.ts$|^(?:tools|tests|benchmarks|samples)\//
 const EXPORT = /^export (?:declare )?(?:async )?(?:abstract )?(?:function\*?|const|let|class|type|interface) +([A-Za-z_$][\w$]*)/gm
 const LIST = /^(import|export)(?: type)?\s*(?:\{([^}]*)\}|(\*)(?: as \w+)?|\w+)\s*from\s*['"]([^'"]+)['"]/gm
 const DYNAMIC = /import\(\s*['"]([^'"]+)['"]\s*\)/g

@@ -1,4 +1,4 @@
-// npm test [kind …]: unit, service, journey, faults, hostile, conformance, canary. Lists by name what this machine could not run.
+// npm test [kind …]: unit, service, journey, faults, hostile, conformance, tools, canary. Lists by name what this machine could not run.
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -19,6 +19,7 @@ const suites: readonly Suite[] = [
   { kind: 'bad-input', files: 'tests/bad-input/**/*.test.ts', alone: true },
   { kind: 'hostile', files: 'tests/hostile/**/*.test.ts', alone: true },
   { kind: 'conformance', files: 'tests/conformance/**/*.test.ts', alone: true },
+  { kind: 'tools', files: 'tests/tools/**/*.test.ts', alone: true },
   { kind: 'canary', files: 'tests/canary/**/*.test.ts', alone: true },
 ]
 
@@ -37,7 +38,8 @@ for (const suite of suites) {
 const couldNot = existsSync(skips) ? [...new Set(readFileSync(skips, 'utf8').trim().split('\n'))] : []
 rmSync(join(skips, '..'), { recursive: true, force: true })
 for (const line of couldNot) console.log(`could not run here: ${line}`)
-const missing = couldNot.length > 0 && process.env.CI === 'true'
+// Vectors are not a package: they lie beside the project, or nowhere.
+const missing = couldNot.some((line) => !line.startsWith('vectors: ')) && process.env.CI === 'true'
 if (missing) console.log('CI must run everything: tools/system-packages installs what is missing.')
 console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
 process.exitCode = totals.failed === 0 && totals.passed > 0 && !missing ? 0 : 1

@@ -14,7 +14,6 @@ import ssl
 import sys
 import tarfile
 import time
-import urllib.request
 
 from ibm_cloud_sdk_core import ApiException
 from ibm_code_engine_sdk.code_engine_v2 import (
@@ -129,10 +128,9 @@ def archive(files):
 
 def deploy(name, files, **settings):
     engine.create_build(project_id=project['id'], name=name, output_image=f'private/{name}', output_secret='none', strategy_type='buildpacks', source_type='local')
-    token = engine.authenticator.token_manager.get_token()
-    request = urllib.request.Request(f"{os.environ['CODE_ENGINE_URL']}/projects/{project['id']}/builds/{name}/source", data=archive(files), method='PUT',
-                                     headers={'authorization': f'Bearer {token}', 'content-type': 'application/gzip'})
-    assert urllib.request.urlopen(request).status == 201
+    # Everleaf's own route, by the client's own means.
+    source = engine.prepare_request(method='PUT', url=f"/projects/{project['id']}/builds/{name}/source", headers={'content-type': 'application/gzip'}, data=archive(files))
+    assert engine.send(source).get_status_code() == 201
     run = engine.create_build_run(project_id=project['id'], build_name=name).get_result()
     wait(f'the build of {name}', lambda: engine.get_build_run(project_id=project['id'], name=run['name']).get_result()['status'] == 'succeeded')
     engine.create_app(project_id=project['id'], image_reference=f'private/{name}', name=name, **settings)

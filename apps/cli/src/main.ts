@@ -34,13 +34,15 @@ process.exitCode = status
 // Keep-alive connections would hold the process for their own time.
 setImmediate(() => process.exit())
 
-/** Sync's bundle; when it runs from source it is made anew whenever a source file is newer. */
+/** Sync's bundle; when it runs from source it is made anew whenever a source file is newer. An install without development tools has no bundler. */
 async function syncFolder(): Promise<string> {
   const folder = isSource ? join(root, 'apps/sync/dist') : join(here, 'sync')
   if (!isSource) return folder
   const bundle = join(folder, 'sync.js')
-  const sources = ['apps/sync/src', 'packages/clients/src', 'packages/pki/src', 'packages/world/src'].map((path) => join(root, path))
-  if (!existsSync(bundle) || newest(sources) > statSync(bundle).mtimeMs) await promisify(execFile)(process.execPath, [join(root, 'apps/sync/build.ts')])
+  const sources = ['apps/sync/src', 'packages/clients/src', 'packages/pki/src', 'packages/renewals/src', 'packages/world/src'].map((path) => join(root, path))
+  if (existsSync(bundle) && newest(sources) <= statSync(bundle).mtimeMs) return folder
+  const maker = existsSync(join(root, 'node_modules/esbuild')) ? 'build.ts' : 'assemble.ts'
+  await promisify(execFile)(process.execPath, ['--no-warnings', join(root, 'apps/sync', maker)])
   return folder
 }
 

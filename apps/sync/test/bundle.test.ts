@@ -23,8 +23,9 @@ before(async () => {
 function start(
   env: Record<string, string>,
   args: readonly string[] = [],
+  program = bundle,
 ): { child: ChildProcess; lines: string[]; errors: string[]; listening: Promise<number> } {
-  const child = spawn(process.execPath, [bundle, ...args], { env: { PATH: process.env.PATH ?? '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [program, ...args], { env: { PATH: process.env.PATH ?? '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   const lines: string[] = []
   const errors: string[] = []
   child.stderr?.on('data', (data: Buffer) => errors.push(String(data)))
@@ -93,6 +94,25 @@ async function farSide(old: { certificate: string; privateKey: string }, version
     },
   }
 }
+
+test('made without a bundler it is the same program: it brings a certificate, and refuses wrong settings', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sync-modules-'))
+  const assemble = fileURLToPath(new URL('../assemble.ts', import.meta.url))
+  const [made] = (await once(spawn(process.execPath, ['--no-warnings', assemble, folder]), 'exit')) as [number]
+  assert.equal(made, 0)
+  const program = join(folder, 'sync.js')
+  const now = new Date()
+  const leaf = (days: number) => issueLeaf({ names: ['site.test'], now, lifeMs: days * 86_400_000 })
+  const [old, fresh] = await Promise.all([leaf(30), leaf(90)])
+  await using stage = await farSide(old, { id: SECRET, created_at: now.toISOString(), certificate: fresh.certificate, private_key: fresh.privateKey })
+  const swept = start(stage.env, ['sweep'], program)
+  const [code] = (await once(swept.child, 'close')) as [number]
+  assert.equal(code, 0, swept.errors.join(''))
+  assert.equal(stage.far.ceSecrets.get('tls')?.data.tls_cert, fresh.certificate)
+  const refused = start({ ...stage.env, SYNC_HEADER_VALUE: '' }, [], program)
+  assert.equal(((await once(refused.child, 'close')) as [number])[0], 2)
+  await rm(folder, { recursive: true })
+})
 
 test('the bundle sweeps as a job: 0 all is well, 1 something is not, 2 wrong settings', async () => {
   const now = new Date()
