@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { get } from 'node:https'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { after, before, test } from 'node:test'
 import { jobsOf, linesOf } from '../support/jobs.ts'
+import { deploy, webApp } from '../support/pipeline.ts'
 import { couldNotRun, eventually, freshHome, processesOf, type Running, startPlatform } from '../support/platform.ts'
 
 const LIMIT = { timeout: 120_000 }
@@ -267,6 +269,43 @@ test('a log is followed line by line until the run is over', LIMIT, async () => 
   }
   assert.deepEqual(batches.flat(), ['line 0', 'line 1', 'line 2', 'line 3', 'line 4'])
   assert.ok(batches.length >= 4, `the lines came in ${batches.length} batches`)
+})
+
+test('the log and the events of an app can be read, also of one instance, and followed while it runs', LIMIT, async () => {
+  const endpoint = await deploy(platform, 'speaks', webApp(`console.log('asked for', request.url); response.end()`))
+  assert.ok(endpoint.startsWith('https://'))
+  const of = (what: string, query = '') => `${jobs.project}/everleaf/${what}?component_type=app&name=speaks${query}`
+  const leave = new AbortController()
+  const headers = { authorization: `Bearer ${await platform.token()}` }
+  const began = performance.now()
+  const following = await fetch(of('logs', '&follow=true'), { headers, signal: leave.signal })
+  assert.ok(performance.now() - began < 5_000, 'who follows is answered before there is a line')
+  const { port, hostname } = new URL(endpoint)
+  await new Promise<void>((resolve, reject) => {
+    const options = {
+      host: '127.0.0.1',
+      port,
+      servername: hostname,
+      path: '/here',
+      headers: { host: `${hostname}:${port}` },
+      rejectUnauthorized: false,
+      agent: false,
+    }
+    get(options, (response) => response.resume().once('end', resolve)).once('error', reject)
+  })
+  let text = ''
+  for await (const chunk of Readable.fromWeb(following.body as ReadableStream).setEncoding('utf8')) {
+    text += chunk
+    if (text.includes('asked for /here')) break
+  }
+  leave.abort()
+  const [line] = linesOf(text)
+  assert.deepEqual([line?.message, line?.stream, line?.index], ['asked for /here', 'stdout', undefined])
+  assert.match(line?.instance ?? '', /^speaks-00001-deployment-/)
+  const read = async (query: string) => linesOf(await (await fetch(of('logs', query), { headers })).text()).length
+  assert.deepEqual([await read(`&instance=${line?.instance}`), await read('&instance=another')], [1, 0])
+  const { body } = await platform.api('GET', of('events', `&instance=${line?.instance}`))
+  assert.equal((body.events as { reason: string }[])[0]?.reason, 'Started')
 })
 
 test('core may be killed while indices run: each runs once, and all are counted', LIMIT, async () => {

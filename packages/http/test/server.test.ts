@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { openStore } from '@everleaf/store'
 import { testWorld } from '@everleaf/world/test'
 import { Type } from 'typebox'
-import { createServer, type Dialect, mountService, operationsOf } from '../src/index.ts'
+import { createServer, type Dialect, mountService, operationsOf, StreamReply } from '../src/index.ts'
 
 const codes = {
   badRequest: 'b',
@@ -19,7 +19,7 @@ const codes = {
   internal: 'e',
 }
 const dialect: Dialect = { codes, body: ({ code, message }) => ({ code, message }) }
-const { operation } = operationsOf<object, object>()
+const { operation, lookup } = operationsOf<object, object>()
 
 async function start() {
   const failures: string[] = []
@@ -29,12 +29,26 @@ async function start() {
   const app = createServer(world)
   const guard = { authenticate: async () => ({ iamId: 'i', account: 'a', kind: 'user' as const, name: 'n' }), authorize: async () => true }
   const route = ['POST', '/take', 'thing.take', operation({ body: Type.Object({}), maxBytes: 1_000, run: async () => ({ taken: true }) })] as const
-  mountService(app, { prefix: '/svc', routes: [route], dialect, deps: {}, resource: () => ({ service: 'svc' }) }, { world, store, guard })
+  const left = Promise.withResolvers<void>()
+  async function* chunks() {
+    try {
+      for (let n = 1; ; n++) {
+        yield `part ${n}\n`
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    } finally {
+      left.resolve()
+    }
+  }
+  const stream = ['GET', '/stream', 'thing.follow', lookup({ run: async () => new StreamReply('text/plain', chunks()) })] as const
+  mountService(app, { prefix: '/svc', routes: [route, stream], dialect, deps: {}, resource: () => ({ service: 'svc' }) }, { world, store, guard })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
   return {
     port,
     failures,
+    /** Resolves when the stream's source was told that nobody reads it any more. */
+    left: left.promise,
     async [Symbol.asyncDispose]() {
       await app.close()
       await store.close()
@@ -76,5 +90,13 @@ test('a caller that goes away in the middle of its body is no failure of ours', 
   socket.destroy()
   await new Promise((resolve) => setTimeout(resolve, 50))
   assert.match(await exchange(server.port, [head(2), '{}'], /taken/), /200/)
+  assert.deepEqual(server.failures, [])
+})
+
+test('a stream is sent as it comes, and its source ends when the caller leaves', async () => {
+  await using server = await start()
+  const text = await exchange(server.port, ['GET /svc/stream HTTP/1.1\r\nhost: h\r\n\r\n'], /part 3/)
+  assert.match(text, /^HTTP\/1\.1 200 [\s\S]*content-type: text\/plain[\s\S]*part 1[\s\S]*part 2/)
+  await server.left
   assert.deepEqual(server.failures, [])
 })

@@ -126,6 +126,15 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
         },
       ))
 
+    test('an instance without a port is ready once it has started, has no PORT, the hostname it was given, and ends with its status', async () => {
+      lines.length = 0
+      const program = ['node', '-e', 'console.log(process.env.PORT, process.env.HOSTNAME); process.exitCode = 9']
+      const instance = await setting.engine.start(specOf({ port: undefined, hostname: 'shown-0-1', commands: program }))
+      await instance.ready
+      assert.deepEqual([(await instance.exited).code, instance.address.port], [9, 0])
+      assert.deepEqual(lines, ['undefined shown-0-1'])
+    })
+
     test('a program that ends before it answers is a failure with its exit code', async () => {
       const instance = await setting.engine.start(specOf({ env: [['FAIL', '24']] }))
       await assert.rejects(

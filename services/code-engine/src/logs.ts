@@ -83,7 +83,8 @@ async function* once(page: LogPage, source: Source): AsyncGenerator<string> {
 }
 
 async function* followed(deps: Deps, { first, base, source }: { first: LogPage; base: LogQuery; source: Source }): AsyncGenerator<string> {
-  yield textOf(first, source)
+  // The head of an answer goes out with its first byte.
+  yield textOf(first, source) || '\n'
   let cursor = first.cursor
   let spokenAt = deps.world.monotonicMs()
   for (;;) {
