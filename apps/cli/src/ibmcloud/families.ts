@@ -5,6 +5,7 @@ type Entry = { readonly names: readonly string[]; load(): Promise<Family> }
 // One module for each, loaded when its word is typed: a command starts in little more than an empty program's time.
 const ENTRIES: readonly Entry[] = [
   { names: [''], load: async () => (await import('./core/family.ts')).family },
+  { names: ['iam'], load: async () => (await import('./iam/family.ts')).family },
   { names: ['plugin'], load: async () => (await import('./plugin/family.ts')).family },
   { names: ['resource'], load: async () => (await import('./resource/family.ts')).family },
   { names: ['event-notifications', 'en'], load: async () => (await import('./event-notifications/family.ts')).family },

@@ -26,7 +26,6 @@ export const family: Family = {
     'dns',
     'enterprise',
     'fn',
-    'iam',
     'is',
     'kms',
     'ks',
