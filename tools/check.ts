@@ -16,6 +16,11 @@ const parts: readonly Part[] = [
 ]
 
 const only = process.argv.slice(2)
+const unknown = only.filter((name) => !parts.some((part) => part.name === name))
+if (unknown.length > 0) {
+  console.error(`There is no part named ${unknown.join(', ')}. Parts: ${parts.map(({ name }) => name).join(', ')}.`)
+  process.exit(2)
+}
 let failed = 0
 for (const part of parts.filter(({ name }) => only.length === 0 || only.includes(name))) {
   const began = performance.now()

@@ -86,6 +86,10 @@ async function furnish(who: string, token: string): Promise<Owner> {
   await make(`${ce}/domain_mappings`, {
     ...{ name: `${who}.example.com`, component: { name: `${who}-app`, resource_type: 'app_v2' }, tls_secret: `${who}-tls` },
   })
+  await make(`${ce}/jobs`, { name: `${who}-job`, image_reference: `private/${who}` })
+  await make(`${ce}/job_runs`, { name: `${who}-run`, job_name: `${who}-job` })
+  // Its image was never built: it is over at once, and what is read of it stays.
+  await eventually(`the job run of ${who} is over`, async () => (await call('GET', `${ce}/job_runs/${who}-run`, { token })).text.includes('"failed"'))
   const serviceId = await make(`${iam}/serviceids/`, { account_id: account, name: `${who}-service-id` })
   const apikey = await make(`${iam}/apikeys`, { name: `${who}-key`, iam_id: id(serviceId, 'iam_id') })
   const profile = await make(`${iam}/profiles`, { name: `${who}-profile`, account_id: account })
@@ -96,7 +100,15 @@ async function furnish(who: string, token: string): Promise<Owner> {
   const key = await make(`${env.RESOURCE_CONTROLLER_URL}/v2/resource_keys`, { name: `${who}-resource-key`, source: guid, role: 'Reader' })
   const objects = {
     ...{ secret_groups: id(secretGroup), secrets: id(secret), versions: id(version), sources: id(source), topics: id(topic), destinations: id(destination) },
-    ...{ subscriptions: id(subscription), config_maps: `${who}-map`, builds: `${who}-build`, domain_mappings: `${who}.example.com`, apps: `${who}-app` },
+    ...{
+      subscriptions: id(subscription),
+      config_maps: `${who}-map`,
+      builds: `${who}-build`,
+      jobs: `${who}-job`,
+      job_runs: `${who}-run`,
+      domain_mappings: `${who}.example.com`,
+      apps: `${who}-app`,
+    },
     ...{ serviceids: id(serviceId), apikeys: id(apikey), profiles: id(profile), links: id(link), policies: id(policy), resource_groups: id(group) },
     ...{ resource_instances: guid, resource_keys: id(key, 'guid'), accounts: account, projects: names.project, secret_iam_id: id(serviceId, 'iam_id') },
     ...{ ce_secrets: `${who}-generic`, crn: names.secretsManagerCrn, en_crn: id(eventNotifications, 'crn'), instance: names.eventNotifications },
@@ -148,7 +160,11 @@ async function readAll(owner: Owner): Promise<Record<string, string>> {
     for (const route of place.routes) {
       const [method, path] = route
       if (method !== 'GET' || isOpen(route)) continue
-      const query = place.name.startsWith('iam policies') ? `?account_id=${owner.account}` : ''
+      const query = place.name.startsWith('iam policies')
+        ? `?account_id=${owner.account}`
+        : path.includes('/everleaf/')
+          ? `?component_type=job_run&name=${owner.objects.job_runs}`
+          : ''
       const { status, text } = await call('GET', urlOf(place, path, paramsOf(path, owner, place)) + query, { token: owner.token })
       // What reading itself moves is no change of anybody's.
       read[`${place.name} ${path}`] =

@@ -98,8 +98,9 @@ test(`${COUNT} secrets in one event: the ${RENEWALS} that have renewals are repl
   )
   const done = await eventually('the delivery is done', async () => (await deliveries()).find(({ state }) => state === 'delivered'), 60_000)
   const all = await deliveries()
-  // Each window of two seconds is one notification: what was written within one is in one.
-  assert.equal(all.length, 1 + Math.floor(tookMs / 2_000), `${all.length} notifications for ${COUNT} secrets written within ${tookMs} ms`)
+  // A window of two seconds begins with the first write: what was written within one is in one notification.
+  const most = tookMs < 2_000 ? 1 : 1 + Math.ceil(tookMs / 2_000)
+  assert.ok(all.length >= 1 && all.length <= most, `${all.length} notifications for ${COUNT} secrets written within ${tookMs} ms`)
   assert.ok(done.status === 201 || done.status === 200 || done.status === 202, `sync answered ${done.status}`)
 })
 

@@ -55,6 +55,7 @@ for (const [part, file, fault, says] of faults)
 test('a kind of test that nobody knows, and one without files, is a failure', { timeout: 60_000 }, () => {
   const run = (...kinds: readonly string[]) => spawnSync(process.execPath, ['tools/test.ts', ...kinds], { cwd: copy, encoding: 'utf8' })
   assert.equal(run('nothing-like-it').status, 2)
+  assert.equal(check('nothing-like-it').status, 2)
   using _fault = planted('tools/test.ts', (text) => text.replace("'tests/canary/**/*.test.ts'", "'tests/gone/**/*.test.ts'"))
   const { status, stdout } = run('canary')
   assert.equal(status, 1)

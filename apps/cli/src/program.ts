@@ -85,7 +85,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
         platform: around.platform,
         env: around.env,
         siteFolder: around.siteFolder,
-        syncFolder: await around.syncFolder(),
+        syncFolder: around.syncFolder,
         write,
         terminal,
         interrupted: around.interrupted,

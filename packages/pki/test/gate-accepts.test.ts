@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -196,6 +196,7 @@ function missingOpenssl(): string | false {
     openssl('version')
     return false
   } catch {
+    if (process.env.EVERLEAF_COULD_NOT_RUN) appendFileSync(process.env.EVERLEAF_COULD_NOT_RUN, "certificates of IBM's sample script: there is no openssl\n")
     return 'there is no openssl on this machine'
   }
 }

@@ -25,7 +25,8 @@ export type DemoOptions = {
   readonly env: NodeJS.ProcessEnv
   /** Folders of what is deployed: the site, and sync's bundle. */
   readonly siteFolder: string
-  readonly syncFolder: string
+  /** Made first where it is not there. */
+  readonly syncFolder: () => Promise<string>
   readonly write: (text: string) => void
   readonly terminal: Terminal
   /** Resolves when the user wants to stop. */
@@ -57,10 +58,15 @@ export async function demo(options: DemoOptions, world: World): Promise<number> 
     throw new WrongUse(
       `A platform is running on ${options.home} already: ${options.args.join(' ')} would change nothing.\nLeave that out, or stop the platform first.`,
     )
+  let isReported = false
+  const write = (text: string) => {
+    isReported ||= text.startsWith('{')
+    options.write(text)
+  }
   try {
-    return await run(options, world)
+    return await run({ ...options, write }, world)
   } catch (error) {
-    if (options.json && !(error instanceof WrongUse)) reportFailure(options, error instanceof Error ? error.message : String(error))
+    if (options.json && !isReported && !(error instanceof WrongUse)) reportFailure(options, error instanceof Error ? error.message : String(error))
     throw error
   }
 }
@@ -119,7 +125,7 @@ async function tell(options: DemoOptions, { terminal, world, began }: Stage): Pr
   const found = findPlatform(options.home)
   const session = openSession(found, world)
   const authority = await openDemoAuthority(join(options.home, 'demo'), world)
-  await ensurePipeline({ session, terminal, archive: await archiveOf(options.syncFolder), addresses: await apiAddresses(found) })
+  await ensurePipeline({ session, terminal, archive: await archiveOf(await options.syncFolder()), addresses: await apiAddresses(found) })
   const site = await ensureSite(session, { authority, terminal, folder: options.siteFolder })
   await untilAsleep(session, terminal)
   const target: Target = { host: HOST, port: found.ports.public, address: '127.0.0.1', roots: authority.root }
