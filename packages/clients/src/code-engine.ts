@@ -125,6 +125,8 @@ export function createCodeEngine(options: ClientOptions) {
     listBuilds: (project: string): Promise<CeBuild[]> => all(path`/projects/${project}/builds`, 'builds'),
     createBuild: (project: string, body: Body): Promise<CeBuild> => post(path`/projects/${project}/builds`, body),
     getBuild: (project: string, name: string): Promise<CeBuild> => get(path`/projects/${project}/builds/${name}`),
+    updateBuild: (project: string, name: string, patch: { json: Body; ifMatch: string }): Promise<CeBuild> =>
+      change('PATCH', path`/projects/${project}/builds/${name}`, patch),
     deleteBuild: (project: string, name: string): Promise<void> => remove(path`/projects/${project}/builds/${name}`),
     /** Everleaf's extension: the source of a build with source_type local, as a tar.gz. IBM's API has no such route. */
     uploadBuildSource: async (project: string, name: string, archive: Uint8Array): Promise<void> =>

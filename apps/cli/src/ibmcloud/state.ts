@@ -14,6 +14,8 @@ export type State = {
   readonly eventNotifications?: string
   /** The instance of Secrets Manager that `secrets-manager config set service-url` chose. */
   readonly secretsManagerUrl?: string
+  /** The id of the project that `ce project select` chose. */
+  readonly codeEngineProject?: string
   readonly group?: { readonly id: string; readonly name: string }
 }
 

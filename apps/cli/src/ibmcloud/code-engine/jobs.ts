@@ -1,0 +1,187 @@
+import type { Context } from '../context.ts'
+import type { Command, Flag, Given } from '../grammar.ts'
+import { table } from '../table.ts'
+import { Failed, WrongUse } from '../wrong-use.ts'
+import { capital } from './apps.ts'
+import { at, commonCommands, type Kind, read, show, spelled } from './kinds.ts'
+import { BUILD, imageOf } from './local-build.ts'
+import { CLEAR, requireImage, RUN, runSettings, withoutUndefined } from './run-settings.ts'
+import { inProject, type Item, NAME, OUTPUT, say, send, waitFor, WAITING, waiting } from './scope.ts'
+
+const details = (raw: Item) => (raw.status_details ?? {}) as Readonly<Record<string, unknown>>
+const JOB: Kind = {
+  words: ['job'],
+  title: 'job',
+  segment: 'jobs',
+  kind: 'JobDefinition',
+  columns: ['Image', 'Array_Indices'],
+  row: (raw) => [raw.image_reference, raw.scale_array_spec],
+}
+const RUNS: Kind = {
+  words: ['jobrun', 'jr'],
+  title: 'job run',
+  segment: 'job_runs',
+  kind: 'JobRun',
+  columns: ['Failed', 'Pending', 'Requested', 'Running', 'Succeeded', 'Unknown', 'Job'],
+  row: (raw) => [...['failed', 'pending', 'requested', 'running', 'succeeded', 'unknown'].map((name) => details(raw)[name] ?? 0), raw.job_name ?? '-'],
+  details: (_context, raw) => describeRun(raw),
+}
+
+function describeRun(raw: Item): string {
+  const counts = ['succeeded', 'running', 'pending', 'requested', 'failed'].filter((name) => Number(details(raw)[name] ?? 0) > 0)
+  const indices = (details(raw).indices_details ?? {}) as Readonly<Record<string, { status?: string; retries?: number }>>
+  const rows = Object.entries(indices).map(([index, { status, retries }]) => [
+    `${String(raw.name)}-${index}-${retries ?? 0}`,
+    status === 'running' ? '1/1' : '0/1',
+    capital(status ?? 'unknown'),
+    String(retries ?? 0),
+  ])
+  return [
+    `Job:             ${String(raw.job_name ?? '-')}`,
+    `Image:           ${String(raw.image_reference)}`,
+    `Array Indices:   ${String(raw.scale_array_spec)}`,
+    '',
+    `Status:          ${String(raw.status)}`,
+    'Instance Statuses:',
+    ...counts.map((name) => `  ${`${capital(name)}:`.padEnd(12)} ${String(details(raw)[name])}`),
+    ...(rows.length === 0 ? [] : ['', 'Instances:', table(['Name', 'Running', 'Status', 'Restarts'], rows)]),
+  ].join('\n')
+}
+
+const ARRAY: readonly Flag[] = [
+  { name: 'array-indices', synonyms: ['ai'], value: 'INDICES', about: 'which indices run, as 0-4,7' },
+  { name: 'array-size', synonyms: ['as', 'instances', 'is'], value: 'NUMBER', about: 'how many run: the indices 0 to one less' },
+  { name: 'maxexecutiontime', synonyms: ['met'], value: 'SECONDS', about: 'how long an index may run' },
+  { name: 'retrylimit', short: 'r', synonyms: ['rl'], value: 'NUMBER', about: 'how often an index is tried again' },
+  { name: 'mode', value: 'MODE', about: 'task, which ends, or daemon, which is started again', oneOf: ['task', 'daemon'] },
+]
+
+/** Throws WrongUse. */
+function jobSettings(given: Given, before?: Item): Item {
+  const size = given.whole('array-size')
+  if (size !== undefined && given.has('array-indices')) throw new WrongUse('--array-size and --array-indices contradict each other.')
+  if (size !== undefined && size < 1) throw new WrongUse('--array-size is 1 or more.')
+  return withoutUndefined({
+    ...runSettings(given, before),
+    scale_array_spec: size === undefined ? given.text('array-indices') : size === 1 ? '0' : `0-${size - 1}`,
+    scale_max_execution_time: given.whole('maxexecutiontime'),
+    scale_retry_limit: given.whole('retrylimit'),
+    run_mode: given.text('mode'),
+  })
+}
+
+async function withImage(context: Context, given: Given, { name, settings }: { name: string; settings: Item }): Promise<Item> {
+  const image = await imageOf(context, given, { kind: 'job', name })
+  return image === undefined ? settings : { ...settings, image_reference: image }
+}
+
+const create: Command = {
+  ...spelled(JOB, 'create'),
+  about: 'make a job',
+  flags: [NAME, ...RUN, ...ARRAY, ...BUILD, OUTPUT],
+  async run(context, given) {
+    const name = given.need('name')
+    requireImage(given)
+    const settings = jobSettings(given)
+    say(context, given, `Creating job '${name}'...`)
+    const raw = await send(context, 'POST', { at: inProject(context, '/jobs'), json: { name, ...(await withImage(context, given, { name, settings })) } })
+    await made(context, JOB, { raw, given })
+  },
+}
+
+const update: Command = {
+  ...spelled(JOB, 'update'),
+  about: 'change a job: its next runs',
+  flags: [NAME, ...RUN, ...ARRAY, ...BUILD, ...CLEAR, OUTPUT],
+  async run(context, given) {
+    const name = given.need('name')
+    const before = await read(context, JOB, name)
+    const settings = jobSettings(given, before)
+    say(context, given, `Updating job '${name}'...`)
+    const json = await withImage(context, given, { name, settings })
+    if (Object.keys(json).length === 0) throw new WrongUse('Say what is to change, such as --env NAME=VALUE or --array-indices 0-4.')
+    await made(context, JOB, { raw: await send(context, 'PATCH', { at: at(context, JOB, name), json, ifMatch: String(before.entity_tag) }), given })
+  },
+}
+
+const RUN_NAME: Flag = { ...NAME, required: false, about: 'its name; one is made otherwise' }
+
+const submit: Command = {
+  ...spelled(RUNS, 'submit'),
+  about: 'run a job, or an image',
+  flags: [RUN_NAME, { name: 'job', short: 'j', value: 'NAME', about: 'the job' }, ...RUN, ...ARRAY, OVERRIDE(), ...WAITING, OUTPUT],
+  async run(context, given) {
+    const [name, job] = [given.text('name'), given.text('job')]
+    if (job === undefined && !given.has('image')) throw new WrongUse('Say what runs: --job NAME, or --image IMAGE.')
+    if (job === undefined && name === undefined) throw new WrongUse('A run without a job needs a name: --name NAME.')
+    const before = job === undefined ? undefined : await read(context, JOB, job)
+    await start(context, given, { name, job_name: job, ...jobSettings(given, before) })
+  },
+}
+
+const resubmit: Command = {
+  ...spelled(RUNS, 'resubmit'),
+  about: 'run once more what ran before, with differences',
+  flags: [
+    { name: 'jobrun', short: 'j', value: 'NAME', about: 'what ran before', required: true },
+    RUN_NAME,
+    ...RUN,
+    ...ARRAY,
+    ...CLEAR,
+    OVERRIDE(),
+    ...WAITING,
+    OUTPUT,
+  ],
+  async run(context, given) {
+    const before = await read(context, RUNS, given.need('jobrun'))
+    const name = given.text('name')
+    if (name === undefined && before.job_name === undefined) throw new WrongUse('A run without a job needs a name: --name NAME.')
+    // A run of a job has the image and the account of its job: it may not name them.
+    const own = before.job_name === undefined ? /^(image_|run_|scale_)/ : /^(run_(?!service_account)|scale_)/
+    const kept = Object.entries(before).filter(([key]) => own.test(key))
+    await start(context, given, { ...Object.fromEntries(kept), ...jobSettings(given, before), name, job_name: before.job_name })
+  },
+}
+
+function OVERRIDE(): Flag {
+  return { name: 'array-size-variable-override', synonyms: ['asvo'], value: 'NUMBER', about: 'what JOB_ARRAY_SIZE says' }
+}
+
+async function start(context: Context, given: Given, asked: Item): Promise<void> {
+  const { wait, limitMs } = waiting(given, false)
+  say(context, given, 'Submitting job run...')
+  const json = withoutUndefined({
+    ...asked,
+    scale_array_size_variable_override: given.whole('array-size-variable-override') ?? asked.scale_array_size_variable_override,
+  })
+  let raw = await send(context, 'POST', { at: inProject(context, '/job_runs'), json })
+  const name = String(raw.name)
+  if (wait) {
+    say(context, given, `Waiting for job run '${name}' to end...`)
+    raw = await waitFor(context, {
+      what: `The job run ${name}`,
+      limitMs,
+      next: `ibmcloud ce jobrun get -n ${name}`,
+      ask: () => read(context, RUNS, name),
+      isDone: ({ status }) => status === 'completed' || status === 'failed',
+    })
+  }
+  await made(context, RUNS, { raw, given })
+  if (wait && raw.status === 'failed') throw new Failed(`The job run ${name} failed.\nSee what it wrote with: ibmcloud ce jobrun logs -n ${name}`)
+}
+
+async function made(context: Context, kind: Kind, { raw, given }: { raw: Item; given: Given }): Promise<void> {
+  if (given.has('output')) return show(context, kind, { raw, given })
+  context.screen.note(`Run 'ibmcloud ce ${kind.words[0]} get -n ${String(raw.name)}' to see it.\nOK`)
+}
+
+const byJob = (given: Given): Item => (given.has('job') ? { job_name: given.need('job') } : {})
+
+export const jobCommands: readonly Command[] = [
+  create,
+  update,
+  ...commonCommands(JOB),
+  submit,
+  resubmit,
+  ...commonCommands(RUNS, { list: [{ name: 'job', short: 'j', value: 'NAME', about: 'only those of this job' }], query: byJob }),
+]

@@ -1,0 +1,124 @@
+import { ApiFailure, path } from '@everleaf/clients'
+import { type Context, confirm } from '../context.ts'
+import type { Command, Flag, Given } from '../grammar.ts'
+import { facts, table } from '../table.ts'
+import { everyItem, FORCE, IGNORE, inProject, type Item, NAME, OUTPUT, printed, say, V2 } from './scope.ts'
+
+/** One kind of things in a project, as far as getting, listing and deleting are alike. */
+export type Kind = {
+  /** How IBM's grammar spells it, the usual word first. */
+  readonly words: readonly string[]
+  readonly title: string
+  /** Its folder in the API, which is also its list's key. */
+  readonly segment: string
+  readonly kind: string
+  readonly columns: readonly string[]
+  row(item: Item): readonly unknown[]
+  toItem?(raw: Item): Item
+  details?(context: Context, raw: Item, given: Given): Promise<string> | string
+}
+
+/** A command's words for all spellings of a kind. */
+export function spelled(kind: Kind, verb: string): Pick<Command, 'words' | 'synonyms'> {
+  const [first = '', ...others] = kind.words
+  return { words: [first, verb], synonyms: others.map((word) => [word, verb]) }
+}
+
+/** What `-o json` prints: the form of Kubernetes, which IBM's command line prints and whose paths scripts know. */
+export function toItem(kind: Kind, raw: Item): Item {
+  if (kind.toItem !== undefined) return kind.toItem(raw)
+  const { name, spec, status } = parts(raw)
+  return { apiVersion: 'codeengine.cloud.ibm.com/v1beta1', kind: kind.kind, metadata: metadataOf(raw, name), spec, status }
+}
+
+function parts(raw: Item): { name: unknown; spec: Item; status: Item } {
+  const { name, status, status_details, id: _id, entity_tag: _tag, created_at: _at, project_id: _project, href: _href, ...spec } = raw
+  return { name, spec, status: { ...(status === undefined ? {} : { status }), ...(status_details as Item | undefined) } }
+}
+
+export function metadataOf(raw: Item, name: unknown = raw.name): Item {
+  return { name, namespace: raw.project_id, uid: raw.id, resourceVersion: raw.entity_tag, creationTimestamp: raw.created_at }
+}
+
+export function at(context: Context, kind: Kind, name: string): string {
+  return inProject(context, `/${kind.segment}${path`/${name}`}`)
+}
+
+export async function read(context: Context, kind: Kind, name: string): Promise<Item> {
+  return context.api(V2).get<Item>(at(context, kind, name))
+}
+
+export async function show(context: Context, kind: Kind, { raw, given }: { raw: Item; given: Given }): Promise<void> {
+  if (await printed(context, given, toItem(kind, raw))) return
+  context.screen.result(
+    facts([
+      ['Name', String(raw.name)],
+      ['ID', raw.id as string | undefined],
+      ['Project ID', raw.project_id as string | undefined],
+      ['Created', raw.created_at as string | undefined],
+    ]),
+  )
+  const more = await kind.details?.(context, raw, given)
+  if (more !== undefined && more !== '') context.screen.result(`\n${more}`)
+}
+
+/** `get`, `list` and `delete` of a kind. */
+export function commonCommands(kind: Kind, more: { list?: readonly Flag[]; query?: (given: Given) => Item; get?: readonly Flag[] } = {}): Command[] {
+  return [getCommand(kind, more.get ?? []), listCommand(kind, more), deleteCommand(kind)]
+}
+
+function getCommand(kind: Kind, flags: readonly Flag[]): Command {
+  return {
+    ...spelled(kind, 'get'),
+    about: `one ${kind.title}`,
+    flags: [NAME, ...flags, OUTPUT],
+    async run(context, given) {
+      const name = given.need('name')
+      say(context, given, `Getting ${kind.title} '${name}'...`)
+      const raw = await read(context, kind, name)
+      say(context, given, 'OK\n')
+      await show(context, kind, { raw, given })
+    },
+  }
+}
+
+function listCommand(kind: Kind, { list = [], query }: { list?: readonly Flag[]; query?: (given: Given) => Item }): Command {
+  return {
+    ...spelled(kind, 'list'),
+    about: `every ${kind.title} of the project`,
+    flags: [...list, { name: 'sort-by', short: 's', value: 'COLUMN', about: 'name or age', oneOf: ['name', 'age'] }, OUTPUT],
+    async run(context, given) {
+      say(context, given, `Listing ${kind.title}s...`)
+      const asked = (query?.(given) ?? {}) as Record<string, string>
+      const raws = await everyItem(context, inProject(context, `/${kind.segment}`), { key: kind.segment, query: asked })
+      if (given.text('sort-by') === 'age') raws.sort((a, b) => String(b.created_at).localeCompare(String(a.created_at)))
+      if (await printed(context, given, { apiVersion: 'v1', kind: 'List', items: raws.map((raw) => toItem(kind, raw)) })) return
+      context.screen.note('OK\n')
+      context.screen.result(
+        table(
+          ['Name', ...kind.columns, 'Created'],
+          raws.map((raw) => [raw.name, ...kind.row(raw), raw.created_at ?? '-'].map(String)),
+        ),
+      )
+    },
+  }
+}
+
+function deleteCommand(kind: Kind): Command {
+  return {
+    ...spelled(kind, 'delete'),
+    about: `delete a ${kind.title}`,
+    flags: [NAME, FORCE, IGNORE],
+    async run(context, given) {
+      const name = given.need('name')
+      await confirm(context, given.is('force'), `Delete the ${kind.title} ${name}?`)
+      context.screen.note(`Deleting ${kind.title} '${name}'...`)
+      try {
+        await context.api(V2).remove(at(context, kind, name))
+      } catch (error) {
+        if (!(given.is('ignore-not-found') && error instanceof ApiFailure && error.status === 404)) throw error
+      }
+      context.screen.note('OK')
+    },
+  }
+}

@@ -1,0 +1,69 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { createCodeEngine } from '@everleaf/clients'
+import { orMissing } from '../../ensure.ts'
+import type { Context } from '../context.ts'
+import type { Flag, Given } from '../grammar.ts'
+import { Failed } from '../wrong-use.ts'
+import { withoutUndefined } from './run-settings.ts'
+import { inProject, type Item, projectOf, say, send, V2, waitFor } from './scope.ts'
+
+/** A build from a folder. */
+export const BUILD: readonly Flag[] = [
+  { name: 'build-source', synonyms: ['src'], value: 'FOLDER', about: 'build what is in a folder of this machine' },
+  { name: 'build-strategy', synonyms: ['str'], value: 'STRATEGY', about: 'buildpacks; without it, dockerfile where there is a Dockerfile' },
+  { name: 'build-size', synonyms: ['sz'], value: 'SIZE', about: 'small, medium, large, xlarge, xxlarge' },
+  { name: 'build-timeout', synonyms: ['bto'], value: 'SECONDS', about: 'no longer than this' },
+  { name: 'build-context-dir', synonyms: ['cdr'], value: 'FOLDER', about: 'only this folder of the source' },
+  { name: 'build-dockerfile', synonyms: ['df'], value: 'FILE', about: 'the Dockerfile' },
+]
+
+/** Builds the folder of `--build-source`; resolves with the image, undefined when none was given. Throws Failed when it does not build. */
+export async function imageOf(context: Context, given: Given, of: { kind: 'app' | 'job'; name: string }): Promise<string | undefined> {
+  const source = given.text('build-source')
+  if (source === undefined) return undefined
+  if (/^[a-z+]+:\/\/|^[^/]+@[^/]+:/i.test(source))
+    throw new Failed(`${source} is a repository: Everleaf builds folders.\nClone it, and give --build-source the folder.`)
+  const folder = join(source, given.text('build-context-dir') ?? '')
+  if (!existsSync(folder)) throw new Failed(`There is no folder ${folder}.\nGive --build-source the folder with the source.`)
+  const image = given.text('image') ?? `private.everleaf/${of.kind}-${of.name}`
+  await build(context, given, { name: `${of.kind}-${of.name}`, folder, image })
+  return image
+}
+
+async function build(context: Context, given: Given, { name, folder, image }: { name: string; folder: string; image: string }): Promise<void> {
+  const { world, base, auth } = context
+  const project = projectOf(context)
+  const codeEngine = createCodeEngine({ world, url: base + V2, auth })
+  const strategy = given.text('build-strategy') ?? (existsSync(join(folder, given.text('build-dockerfile') ?? 'Dockerfile')) ? 'dockerfile' : 'buildpacks')
+  const settings = withoutUndefined({
+    output_image: image,
+    output_secret: 'none',
+    source_type: 'local',
+    strategy_type: strategy,
+    strategy_size: given.text('build-size'),
+    strategy_spec_file: given.text('build-dockerfile'),
+    timeout: given.whole('build-timeout'),
+  })
+  say(context, given, `Packaging files to upload from source path '${folder}'...`)
+  const { archiveOf } = await import('../../source-archive.ts')
+  const archive = await archiveOf(folder)
+  const known = await orMissing(codeEngine.getBuild(project, name))
+  if (known === undefined) await send(context, 'POST', { at: inProject(context, '/builds'), json: { name, ...settings } })
+  else await codeEngine.updateBuild(project, name, { json: settings, ifMatch: known.entity_tag })
+  await codeEngine.uploadBuildSource(project, name, archive)
+  const run = await codeEngine.createBuildRun(project, { build_name: name })
+  say(context, given, `Submitting build run '${run.name}'...`)
+  const built = await waitFor(context, {
+    what: `The build run ${run.name}`,
+    limitMs: (given.whole('build-timeout') ?? 600) * 1_000,
+    next: `ibmcloud ce buildrun get -n ${run.name}`,
+    ask: async () => (await codeEngine.getBuildRun(project, run.name)) as Item,
+    isDone: ({ status }) => status === 'succeeded' || status === 'failed',
+  })
+  if (built.status === 'failed') {
+    const { reason, message } = (built.status_details ?? {}) as { reason?: string; message?: string }
+    throw new Failed(`The build of ${folder} failed: ${message ?? reason ?? 'no reason given'}\nMend the source, and type the command again.`)
+  }
+  say(context, given, `Build run completed successfully.`)
+}

@@ -1,0 +1,164 @@
+import { ApiFailure } from '@everleaf/clients'
+import type { Context } from '../context.ts'
+import type { Command, Flag, Given } from '../grammar.ts'
+import { table } from '../table.ts'
+import { WrongUse } from '../wrong-use.ts'
+import { everyItem, inProject, type Item, OUTPUT, printed, say, V2 } from './scope.ts'
+
+type Component = { readonly type: 'app' | 'job_run'; readonly title: string; readonly names: Flag; readonly words: readonly string[] }
+const APP: Component = {
+  type: 'app',
+  title: 'application',
+  words: ['application', 'app'],
+  names: { name: 'application', short: 'n', synonyms: ['app', 'name', 'a'], value: 'NAME', about: 'all its instances' },
+}
+const RUN: Component = {
+  type: 'job_run',
+  title: 'job run',
+  words: ['jobrun', 'jr'],
+  names: { name: 'jobrun', short: 'n', synonyms: ['j', 'name'], value: 'NAME', about: 'all its instances' },
+}
+const INSTANCE: Flag = { name: 'instance', short: 'i', value: 'NAME', about: 'one instance' }
+/** IBM keeps what the command line shows for one hour. */
+const HOUR_MS = 3_600_000
+const POLL_MS = 500
+
+type Line = { readonly timestamp: string; readonly instance: string; readonly message: string }
+
+function logs(of: Component): Command {
+  return {
+    words: [of.words[0] ?? '', 'logs'],
+    synonyms: of.words.slice(1).map((word) => [word, 'logs']),
+    about: 'what the instances wrote within the last hour',
+    flags: [
+      of.names,
+      INSTANCE,
+      { name: 'follow', short: 'f', about: 'and what they write from now on' },
+      { name: 'tail', short: 't', value: 'NUMBER', about: 'the last lines only; -1: all' },
+      { name: 'timestamps', synonyms: ['ts'], about: 'when each line was written' },
+      { name: 'raw', short: 'r', about: 'without the head of each instance' },
+    ],
+    async run(context, given) {
+      const asked = await componentOf(context, given, of)
+      const tail = given.whole('tail') ?? -1
+      const shown = new Map<string, number>()
+      const print = printer(context, given, await containerOf(context, asked))
+      if (!given.is('follow')) return print(await linesOf(context, asked, tail))
+      // Older lines than those asked for count as shown.
+      const older = fresh(await linesOf(context, asked, -1), shown)
+      print(tail === -1 ? older : older.slice(older.length - Math.min(tail, older.length)))
+      for (let ended = false; !ended;) {
+        await context.world.sleep(POLL_MS)
+        // Asked before the lines are: what was written before the end is not missed.
+        ended = await isOver(context, asked)
+        print(fresh(await linesOf(context, asked, -1), shown))
+      }
+    },
+  }
+}
+
+type Asked = { readonly component_type: string; readonly name: string; readonly instance: string | undefined }
+
+/** Which component an instance belongs to can be read off its name: `<app>-00001-…`, `<run>-<index>-<retry>`. Throws WrongUse. */
+async function componentOf(context: Context, given: Given, { type, names, title }: Component): Promise<Asked> {
+  const [name, instance] = [given.text(names.name), given.text('instance')]
+  if (name !== undefined) return { component_type: type, name, instance }
+  if (instance === undefined) throw new WrongUse(`Say whose: --name NAME of the ${title}, or --instance NAME.`)
+  if (type === 'job_run') return { component_type: type, name: instance.replace(/-\d+-\d+$/, ''), instance }
+  const apps = await everyItem(context, inProject(context, '/apps'), { key: 'apps' })
+  const owner = apps
+    .map((app) => String(app.name))
+    .filter((app) => instance.startsWith(`${app}-`))
+    .sort((a, b) => b.length - a.length)[0]
+  if (owner === undefined) throw new WrongUse(`No application has an instance named ${instance}. See which there are: ibmcloud ce app get -n NAME`)
+  return { component_type: type, name: owner, instance }
+}
+
+async function linesOf({ world, base, auth, ...context }: Context, { component_type, name, instance }: Asked, tail: number): Promise<Line[]> {
+  const query = new URLSearchParams({ component_type, name, tail: String(tail), ...(instance === undefined ? {} : { instance }) })
+  const { status, body } = await world.http.request({
+    method: 'GET',
+    url: `${base}${V2}${inProject({ world, base, auth, ...context }, '/everleaf/logs')}?${query}`,
+    headers: { authorization: `Bearer ${(await auth.token()).reveal()}` },
+    maxBytes: 256 * 1_048_576,
+  })
+  const text = Buffer.from(body).toString('utf8')
+  if (status >= 300) throw refusal(status, text)
+  const since = world.now().getTime() - HOUR_MS
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Line)
+    .filter(({ timestamp }) => Date.parse(timestamp) >= since)
+}
+
+function refusal(status: number, text: string): ApiFailure {
+  let reason = text
+  try {
+    reason = (JSON.parse(text) as { errors: { message: string }[] }).errors[0]?.message ?? text
+  } catch {
+    // Not JSON: the text itself says what there is to say.
+  }
+  return new ApiFailure('reading the logs', { status, code: 'logs', reason: reason.slice(0, 400) })
+}
+
+/** Those that were not shown yet. Equal lines are counted, so that what was rotated away in between does no harm. */
+function fresh(lines: readonly Line[], shown: Map<string, number>): Line[] {
+  const counts = new Map<string, number>()
+  return lines.filter((line) => {
+    const key = `${line.timestamp} ${line.instance} ${line.message}`
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    if (count <= (shown.get(key) ?? 0)) return false
+    shown.set(key, count)
+    return true
+  })
+}
+
+function printer({ screen }: Context, given: Given, container: string): (lines: readonly Line[]) => void {
+  let last: string | undefined
+  return (lines) => {
+    const byInstance = given.is('follow') ? lines : [...lines].sort((a, b) => (a.instance === b.instance ? 0 : a.instance < b.instance ? -1 : 1))
+    for (const { timestamp, instance, message } of byInstance) {
+      if (instance !== last && !given.is('raw')) screen.result(`${last === undefined ? '' : '\n'}${instance}/${container}:`)
+      last = instance
+      screen.result(given.is('timestamps') ? `${timestamp} ${message}` : message)
+    }
+  }
+}
+
+async function containerOf(context: Context, { component_type, name }: Asked): Promise<string> {
+  if (component_type === 'app') return 'user-container'
+  const run = await context.api(V2).get<Item>(inProject(context, `/job_runs/${encodeURIComponent(name)}`))
+  return String(run.job_name ?? run.name)
+}
+
+async function isOver(context: Context, { component_type, name }: Asked): Promise<boolean> {
+  if (component_type === 'app') return false
+  const { status } = await context.api(V2).get<Item>(inProject(context, `/job_runs/${encodeURIComponent(name)}`))
+  return status === 'completed' || status === 'failed'
+}
+
+function events(of: Component): Command {
+  return {
+    words: [of.words[0] ?? '', 'events'],
+    synonyms: of.words.slice(1).map((word) => [word, 'events']),
+    about: 'what happened to the instances within the last hour',
+    flags: [of.names, INSTANCE, OUTPUT],
+    async run(context, given) {
+      const { component_type, name, instance } = await componentOf(context, given, of)
+      say(context, given, `Getting events for ${of.title} '${name}'...`)
+      const found = await context.api(V2).get<{ events: Item[] }>(inProject(context, '/everleaf/events'), { component_type, name, instance })
+      if (await printed(context, given, { items: found.events })) return
+      context.screen.note('OK\n')
+      context.screen.result(
+        table(
+          ['Type', 'Reason', 'Time', 'Source', 'Messages'],
+          found.events.map(({ type, reason, timestamp, object, message }) => [type, reason, timestamp, object, message].map(String)),
+        ),
+      )
+    },
+  }
+}
+
+export const logCommands: readonly Command[] = [logs(APP), logs(RUN), events(APP), events(RUN)]

@@ -1,0 +1,137 @@
+import type { Command, Flag, Given } from '../grammar.ts'
+import { valueOrFile } from '../api.ts'
+import { WrongUse } from '../wrong-use.ts'
+import { DATA, dataOf, fileText } from './data.ts'
+import { at, commonCommands, type Kind, metadataOf, read, show, spelled } from './kinds.ts'
+import { inProject, type Item, NAME, OUTPUT, say, send } from './scope.ts'
+
+const FORMATS: Readonly<Record<string, string>> = { ssh: 'ssh_auth', hmac: 'hmac_auth' }
+
+const encoded = (data: unknown) =>
+  Object.fromEntries(Object.entries((data ?? {}) as Record<string, string>).map(([key, value]) => [key, Buffer.from(value).toString('base64')]))
+const lines = (data: Readonly<Record<string, string>>) => ['Data:', '---', ...Object.entries(data).map(([key, value]) => `${key}: ${value}`)].join('\n')
+
+const SECRET: Kind = {
+  words: ['secret'],
+  title: 'secret',
+  segment: 'secrets',
+  kind: 'Secret',
+  columns: ['Data', 'Format'],
+  row: ({ data, format }) => [Object.keys((data ?? {}) as Item).length, format],
+  toItem: (raw) => ({ apiVersion: 'v1', kind: 'Secret', metadata: metadataOf(raw), type: raw.format, data: encoded(raw.data) }),
+  details: (_context, raw, given) => `Format: ${String(raw.format)}\n\n${lines(given.is('decode') ? (raw.data as Record<string, string>) : encoded(raw.data))}`,
+}
+const CONFIG_MAP: Kind = {
+  words: ['configmap', 'cm'],
+  title: 'configmap',
+  segment: 'config_maps',
+  kind: 'ConfigMap',
+  columns: ['Data'],
+  row: ({ data }) => [Object.keys((data ?? {}) as Item).length],
+  toItem: (raw) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: metadataOf(raw), data: raw.data ?? {} }),
+  details: (_context, raw) => lines((raw.data ?? {}) as Record<string, string>),
+}
+
+// Each flag, the entry that it fills, and whether its value is the name of a file.
+const PARTS: readonly (Flag & { readonly entry: string; readonly file: boolean })[] = [
+  { name: 'cert-chain-file', synonyms: ['ccf'], value: 'FILE', about: 'tls: the certificate and its chain', entry: 'tls_cert', file: true },
+  { name: 'private-key-file', synonyms: ['pkf'], value: 'FILE', about: 'tls: the private key', entry: 'tls_key', file: true },
+  { name: 'key-path', value: 'FILE', about: 'ssh: the private key', entry: 'ssh_key', file: true },
+  { name: 'known-hosts-path', synonyms: ['khp'], value: 'FILE', about: 'ssh: the hosts that are known', entry: 'known_hosts', file: true },
+  { name: 'server', value: 'HOST', about: 'registry: its address', entry: 'server', file: false },
+  { name: 'email', value: 'EMAIL', about: 'registry: an address', entry: 'email', file: false },
+  { name: 'username', short: 'u', value: 'NAME', about: 'basic_auth, registry: who logs in', entry: 'username', file: false },
+  { name: 'password', short: 'p', value: '@FILE', about: 'basic_auth, registry: the password; from a file', entry: 'password', file: false },
+  { name: 'password-from-file', synonyms: ['pff'], value: 'FILE', about: 'the same', entry: 'password', file: true },
+  { name: 'access-key-id', synonyms: ['aki'], value: 'ID', about: 'hmac: the id', entry: 'access_key_id', file: false },
+  { name: 'secret-access-key', synonyms: ['sak'], value: '@FILE', about: 'hmac: the key; from a file', entry: 'secret_access_key', file: false },
+]
+
+/** What the options say of a secret's entries; undefined when nothing. Throws WrongUse. */
+function secretData(given: Given): Record<string, string> | undefined {
+  const generic = dataOf(given)
+  const typed = PARTS.filter(({ name }) => given.has(name))
+  if (generic === undefined && typed.length === 0) return undefined
+  const own = typed.map(({ name, entry, file }) => [
+    entry,
+    file ? (entry === 'password' ? valueOrFile(`@${given.need(name)}`) : fileText(given.need(name))) : valueOrFile(given.need(name)),
+  ])
+  return { ...generic, ...Object.fromEntries(own) }
+}
+
+const secretCreate: Command = {
+  ...spelled(SECRET, 'create'),
+  about: 'make a secret',
+  flags: [
+    NAME,
+    {
+      name: 'format',
+      value: 'FORMAT',
+      about: 'generic, tls, basic_auth, ssh, registry, hmac',
+      oneOf: ['generic', 'tls', 'basic_auth', 'ssh', 'ssh_auth', 'registry', 'hmac', 'hmac_auth'],
+    },
+    ...DATA,
+    ...PARTS,
+    OUTPUT,
+  ],
+  async run(context, given) {
+    const name = given.need('name')
+    const format = given.text('format') ?? 'generic'
+    const data = secretData(given)
+    if (data === undefined)
+      throw new WrongUse('Say what it holds, such as --from-literal KEY=@FILE, or --cert-chain-file and --private-key-file with --format tls.')
+    say(context, given, `Creating ${format} secret '${name}'...`)
+    const raw = await send(context, 'POST', { at: inProject(context, '/secrets'), json: { name, format: FORMATS[format] ?? format, data } })
+    await made(context, SECRET, { raw, given })
+  },
+}
+
+const RM: Flag = { name: 'rm', value: 'KEY', about: 'take an entry away', many: true }
+
+function updateCommand(kind: Kind, flags: readonly Flag[], entriesOf: (given: Given) => Record<string, string> | undefined): Command {
+  return {
+    ...spelled(kind, 'update'),
+    about: `change entries of a ${kind.title}; the others stay`,
+    flags: [NAME, ...flags, RM, OUTPUT],
+    async run(context, given) {
+      const name = given.need('name')
+      const change = entriesOf(given)
+      if (change === undefined && !given.has('rm')) throw new WrongUse('Say what is to change, such as --from-literal KEY=@FILE or --rm KEY.')
+      say(context, given, `Updating ${kind.title} '${name}'...`)
+      const before = await read(context, kind, name)
+      const data = { ...(before.data as Item | undefined), ...change }
+      for (const key of given.texts('rm')) delete data[key]
+      const json = { ...(before.format === undefined ? {} : { format: before.format }), data }
+      await made(context, kind, { raw: await send(context, 'PUT', { at: at(context, kind, name), json, ifMatch: String(before.entity_tag) }), given })
+    },
+  }
+}
+
+async function made(context: Parameters<typeof show>[0], kind: Kind, { raw, given }: { raw: Item; given: Given }): Promise<void> {
+  if (given.has('output')) return show(context, kind, { raw, given })
+  context.screen.note(`OK\nRun 'ibmcloud ce ${kind.words[0]} get -n ${String(raw.name)}' to see it.`)
+}
+
+const configMapCreate: Command = {
+  ...spelled(CONFIG_MAP, 'create'),
+  about: 'make a configmap',
+  flags: [NAME, ...DATA, OUTPUT],
+  async run(context, given) {
+    const data = dataOf(given)
+    if (data === undefined) throw new WrongUse('Say what it holds, such as --from-literal KEY=VALUE.')
+    say(context, given, `Creating configmap '${given.need('name')}'...`)
+    await made(context, CONFIG_MAP, {
+      raw: await send(context, 'POST', { at: inProject(context, '/config_maps'), json: { name: given.need('name'), data } }),
+      given,
+    })
+  },
+}
+
+export const dataCommands: readonly Command[] = [
+  secretCreate,
+  updateCommand(SECRET, [...DATA, ...PARTS], secretData),
+  ...commonCommands(SECRET, { get: [{ name: 'decode', short: 'd', about: 'the values themselves, not in base64' }] }),
+  configMapCreate,
+  updateCommand(CONFIG_MAP, DATA, dataOf),
+  ...commonCommands(CONFIG_MAP),
+]

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { ibmcloudOf } from '../support/ibmcloud.ts'
+import { freshHome, type Running, startPlatform } from '../support/platform.ts'
+
+type Variable = { name?: string; value?: string; reference?: string }
+
+const LIMIT = { timeout: 120_000 }
+const place = freshHome()
+const ibmcloud = ibmcloudOf(place)
+const { done, json } = ibmcloud
+const source = join(place.home, 'source')
+let platform: Running
+before(async () => {
+  platform = await startPlatform(place)
+  mkdirSync(source)
+  writeFileSync(join(source, 'package.json'), '{"name":"program","main":"index.js","scripts":{"start":"node index.js"}}')
+  writeFileSync(
+    join(source, 'index.js'),
+    `const { PORT, JOB_INDEX, GREETING, TOKEN } = process.env
+if (JOB_INDEX !== undefined) console.log('Hello from job ' + JOB_INDEX + ' ' + GREETING)
+else require('node:http').createServer((_, answer) => answer.end(GREETING)).listen(PORT, () => console.log('listening with ' + GREETING + ' ' + TOKEN))
+`,
+  )
+})
+after(async () => {
+  await platform.stop()
+  place[Symbol.dispose]()
+})
+
+test('an app is built from a folder, answers with its variables, logs, changes and goes, as scripts type it', LIMIT, async () => {
+  const file = join(place.home, 'token')
+  writeFileSync(file, 'hidden\n', { mode: 0o600 })
+  await done('ce', 'secret', 'create', '--name', 'app-secret', '--from-literal', `TOKEN=@${file}`, '--quiet')
+  const app = ['--name', 'app', '--build-strategy=buildpacks', '--build-source', source, '-e', 'GREETING=hi', '--env-from-secret', 'app-secret']
+  assert.match(await done('ce', 'application', 'create', ...app, '--min=1'), /Submitting build run[\s\S]*Waiting for the application[\s\S]*OK/)
+  const url = (await done('ce', 'app', 'get', '-n', 'app', '-o', 'url')).trim()
+  assert.match(url, /^https:\/\/app\.\S+$/)
+  for (const template of ['{.status.url}', '.status.url']) assert.equal((await done('ce', 'app', 'get', '-n', 'app', '-o', `jsonpath=${template}`)).trim(), url)
+  const { status, spec } = await json<{ status: { url: string }; spec: { template: { spec: { containers: { env: Variable[] }[] } } } }>(
+    'ce',
+    'app',
+    'get',
+    '-n',
+    'app',
+  )
+  assert.equal(status.url, url)
+  assert.ok(spec.template.spec.containers[0]?.env.some(({ name, value }) => name === 'GREETING' && value === 'hi'))
+  assert.ok(spec.template.spec.containers[0]?.env.some(({ reference }) => reference === 'app-secret'))
+  const line = (await done('ce', 'app', 'get', '-n', 'app')).split('\n').find((one) => /app-.*Running/.test(one)) ?? ''
+  const instance = line.trim().split(/\s+/)[0] ?? ''
+  assert.match(instance, /^app-00001-/)
+  assert.match(await done('ce', 'app', 'events', '--n', 'app'), new RegExp(`${instance}`))
+  assert.match(await done('ce', 'app', 'logs', '--n', 'app'), /^app-00001-\S+\/user-container:\n(.*\n)*listening with hi hidden\n/)
+  assert.match(await done('ce', 'app', 'logs', '--instance', instance, '--raw', '--tail', '1'), /^listening with hi hidden\n$/)
+  await done('ce', 'app', 'update', '-n', 'app', '-e', 'GREETING=ho', '--env-from-secret-rm', 'app-secret')
+  const values = await done('ce', 'app', 'get', '-n', 'app', '-o', 'jsonpath={.spec.template.spec.containers[0].env[*].value}')
+  assert.match(values, /(^| )ho( |$)/m)
+  assert.doesNotMatch(await done('ce', 'app', 'get', '-n', 'app', '-o', 'yaml'), /app-secret|value: hi$/m)
+  assert.match(await done('ce', 'app', 'list'), new RegExp(`^app +ready +${url} `, 'm'))
+  await done('ce', 'app', 'delete', '-n', 'app', '-f', '--ignore-not-found')
+  await done('ce', 'app', 'delete', '-n', 'app', '-f', '--ignore-not-found')
+  assert.equal((await ibmcloud('ce', 'app', 'delete', '-n', 'app', '-f')).status, 1)
+})
+
+test('a job runs with all its indices, and what each wrote is found by its name', LIMIT, async () => {
+  await done(
+    'ce',
+    'job',
+    'create',
+    '--name',
+    'hello',
+    '--build-source',
+    source,
+    '--array-indices=1-3',
+    '--env',
+    'GREETING=you',
+    '--cpu',
+    '.125',
+    '--memory',
+    '0.25G',
+  )
+  await done('ce', 'jobrun', 'submit', '--name', 'hello-doit', '--job', 'hello', '--wait')
+  assert.match(await done('ce', 'jobrun', 'get', '-n', 'hello-doit'), /Succeeded.*3/)
+  assert.match(await done('ce', 'jobrun', 'logs', '-i', 'hello-doit-3-0'), /^hello-doit-3-0\/hello:\nHello from job 3 you\n$/)
+  const all = await done('ce', 'jobrun', 'logs', '--n', 'hello-doit', '--follow')
+  assert.deepEqual([...all.matchAll(/Hello from job (\d) you/g)].map(([, index]) => index).sort(), ['1', '2', '3'])
+  const { metadata } = await json<{ metadata: { name: string } }>('ce', 'jobrun', 'resubmit', '--jobrun', 'hello-doit', '--ai=7', '-e', 'GREETING=me', '-w')
+  assert.match(await done('ce', 'jobrun', 'logs', '-n', metadata.name), /Hello from job 7 me/)
+  assert.match(await done('ce', 'jobrun', 'list', '--job', 'hello'), /^hello-doit +0 +0 +3 +0 +3 +0 +hello /m)
+  await done('ce', 'jobrun', 'delete', '-n', 'hello-doit', '-f')
+  await done('ce', 'job', 'delete', '-n', 'hello', '-f')
+})
+
+test('secrets and configmaps hold what literals, files and lists of variables say, and values stay in base64', LIMIT, async () => {
+  const [list, file] = [join(place.home, 'list'), join(place.home, 'file')]
+  writeFileSync(list, '# of the sample\nMY_ONE=1\nMY_TWO=a=b\n')
+  writeFileSync(file, 'In Congress\n')
+  const from = ['--from-literal', 'MY_KNOB=42', '--from-env-file', list, '--from-file', file, '--from-file', `MY_FILE=${file}`]
+  const data = { MY_KNOB: '42', MY_ONE: '1', MY_TWO: 'a=b', file: 'In Congress\n', MY_FILE: 'In Congress\n' }
+  await done('ce', 'configmap', 'create', '--name', 'knobs', ...from)
+  assert.deepEqual((await json<{ data: unknown }>('ce', 'cm', 'get', '-n', 'knobs')).data, data)
+  await done('ce', 'secret', 'create', '--name', 'knobs', ...from)
+  assert.match(await done('ce', 'secret', 'get', '-n', 'knobs'), /^MY_KNOB: NDI=$/m)
+  assert.match(await done('ce', 'secret', 'get', '-n', 'knobs', '--decode'), /^MY_KNOB: 42$/m)
+  await done('ce', 'secret', 'update', '-n', 'knobs', '--rm', 'MY_ONE', '-l', 'MY_KNOB=43')
+  const { data: changed } = await json<{ data: Record<string, string> }>('ce', 'secret', 'get', '-n', 'knobs')
+  assert.deepEqual([changed.MY_KNOB, changed.MY_ONE, changed.MY_TWO], ['NDM=', undefined, 'YT1i'])
+  assert.equal((await ibmcloud('ce', 'secret', 'create', '-n', 'empty')).status, 2)
+  await done('ce', 'secret', 'delete', '-n', 'knobs', '-f')
+})
+
+test('a project is made without being selected, selected, and left again when it is deleted', LIMIT, async () => {
+  const own = await json<{ guid: string }>('ce', 'project', 'current')
+  await done('ce', 'project', 'create', '--name', 'other', '--no-select')
+  assert.equal((await json<{ guid: string }>('ce', 'proj', 'current')).guid, own.guid)
+  await done('ce', 'project', 'select', '-n', 'other')
+  const { guid } = await json<{ guid: string }>('ce', 'proj', 'current')
+  assert.notEqual(guid, own.guid)
+  assert.doesNotMatch(await done('ce', 'configmap', 'list'), /knobs/)
+  await done('ce', 'project', 'delete', '-n', 'other', '-f')
+  assert.equal((await json<{ guid: string }>('ce', 'proj', 'current')).guid, own.guid)
+})
+
+test('what Everleaf does not have is refused by name, and what is wrong names the next command', LIMIT, async () => {
+  const absent = await ibmcloud('ce', 'function', 'create', '--name', 'x')
+  assert.equal(absent.status, 1)
+  assert.match(absent.stderr, /does not have "function"/)
+  const git = await ibmcloud('ce', 'app', 'create', '-n', 'git', '--build-source', 'https://github.com/IBM/CodeEngine')
+  assert.match(git.stderr, /Clone it/)
+  assert.equal((await ibmcloud('ce', 'app', 'get', '-n', 'x', '-o', 'xml')).status, 2)
+})
