@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { chainMaker } from '../support/certificates.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
 import { freshHome, type Running, startPlatform } from '../support/platform.ts'
 
@@ -110,6 +111,40 @@ test('secrets and configmaps hold what literals, files and lists of variables sa
   assert.deepEqual([changed.MY_KNOB, changed.MY_ONE, changed.MY_TWO], ['NDM=', undefined, 'YT1i'])
   assert.equal((await ibmcloud('ce', 'secret', 'create', '-n', 'empty')).status, 2)
   await done('ce', 'secret', 'delete', '-n', 'knobs', '-f')
+})
+
+test('a build takes a folder and runs; its image has revisions, and a domain is mapped to the app', LIMIT, async () => {
+  await done('ce', 'build', 'create', '-n', 'page', '--source', source)
+  await done('ce', 'buildrun', 'submit', '-n', 'page-run', '--build', 'page', '--wait')
+  assert.match(await done('ce', 'br', 'list', '--build', 'page'), /^page-run +succeeded +private.everleaf\/page +page /m)
+  await done('ce', 'app', 'create', '-n', 'page', '--image', 'private.everleaf/page', '-e', 'GREETING=a')
+  await done('ce', 'app', 'update', '-n', 'page', '-e', 'GREETING=b')
+  assert.match(await done('ce', 'revision', 'list', '-a', 'page'), /^page-00001 +page [\s\S]*^page-00002 +page +ready /m)
+  assert.equal((await json<{ metadata: { name: string } }>('ce', 'rev', 'get', '-n', 'page-00002')).metadata.name, 'page-00002')
+  await done('ce', 'rev', 'delete', '-n', 'page-00001', '-f')
+  const leaf = await (await chainMaker()).leaf(['page.example.com'])
+  const [chain, key] = [join(place.home, 'chain.pem'), join(place.home, 'key.pem')]
+  writeFileSync(chain, leaf.certificate)
+  writeFileSync(key, leaf.privateKey, { mode: 0o600 })
+  await done('ce', 'secret', 'create', '-n', 'page-tls', '--format', 'tls', '--cert-chain-file', chain, '--private-key-file', key)
+  await done('ce', 'domainmapping', 'create', '--domain-name', 'page.example.com', '--target', 'page', '--tls-secret', 'page-tls')
+  assert.match(await done('ce', 'dm', 'list'), /^page\.example\.com +\S+ +\S+ +page +page-tls /m)
+  await done('ce', 'dm', 'delete', '-n', 'page.example.com', '-f')
+  await done('ce', 'app', 'delete', '-n', 'page', '-f')
+})
+
+test('the older commands for secrets of registries and repositories make secrets of their format', LIMIT, async () => {
+  const file = join(place.home, 'password')
+  writeFileSync(file, 'hidden\n', { mode: 0o600 })
+  await done('ce', 'registry', 'create', '-n', 'reg', '--password-from-file', file)
+  const { type, data } = await json<{ type: string; data: Record<string, string> }>('ce', 'secret', 'get', '-n', 'reg')
+  assert.deepEqual(
+    [type, data.username, data.password].map(String),
+    ['registry', 'iamapikey', 'hidden'].map((text, at) => (at === 0 ? text : Buffer.from(text).toString('base64'))),
+  )
+  await done('ce', 'repo', 'create', '-n', 'git', '--key-path', file)
+  assert.match(await done('ce', 'repo', 'list'), /^git +1 +ssh_auth /m)
+  assert.doesNotMatch(await done('ce', 'registry', 'list'), /^git /m)
 })
 
 test('a project is made without being selected, selected, and left again when it is deleted', LIMIT, async () => {

@@ -1,8 +1,11 @@
 import type { Family } from '../grammar.ts'
 import { appCommands } from './apps.ts'
+import { buildCommands } from './builds.ts'
+import { mappingCommands } from './domain-mappings.ts'
 import { jobCommands } from './jobs.ts'
 import { logCommands } from './logs.ts'
 import { projectCommands } from './projects.ts'
+import { revisionCommands } from './revisions.ts'
 import { dataCommands } from './secrets.ts'
 
 const each = (words: readonly string[], verbs: readonly string[]) => words.flatMap((word) => verbs.map((verb) => `${word} ${verb}`))
@@ -11,22 +14,18 @@ export const family: Family = {
   name: 'code-engine',
   synonyms: ['ce'],
   about: 'projects, applications, jobs and what they run with',
-  commands: [...projectCommands, ...appCommands, ...jobCommands, ...logCommands, ...dataCommands],
+  commands: [...projectCommands, ...appCommands, ...revisionCommands, ...buildCommands, ...mappingCommands, ...jobCommands, ...logCommands, ...dataCommands],
   absent: [
     ...each(['application', 'app'], ['bind', 'unbind', 'restart']),
     ...each(['job'], ['bind', 'unbind']),
+    ...each(['buildrun', 'br'], ['cancel', 'logs', 'events']),
+    ...each(['revision', 'rev'], ['logs', 'events']),
     ...each(['jobrun', 'jr'], ['restart']),
     ...each(['project', 'proj'], ['restore', 'tag', 'update']),
     'allowed-outbound',
-    'bd',
     'beta',
-    'br',
-    'build',
-    'buildrun',
     'conn',
     'connectivity',
-    'dm',
-    'domainmapping',
     'experimental',
     'fleet',
     'fn',
@@ -34,10 +33,6 @@ export const family: Family = {
     'pds',
     'persistentdatastore',
     'reclamation',
-    'registry',
-    'repo',
-    'rev',
-    'revision',
     'sub',
     'subscription',
     'version',

@@ -3,7 +3,7 @@ import type { Command, Flag, Given } from '../grammar.ts'
 import { table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { capital } from './apps.ts'
-import { at, commonCommands, type Kind, read, show, spelled } from './kinds.ts'
+import { at, commonCommands, type Kind, made, read, spelled } from './kinds.ts'
 import { BUILD, imageOf } from './local-build.ts'
 import { CLEAR, requireImage, RUN, runSettings, withoutUndefined } from './run-settings.ts'
 import { inProject, type Item, NAME, OUTPUT, say, send, waitFor, WAITING, waiting } from './scope.ts'
@@ -168,11 +168,6 @@ async function start(context: Context, given: Given, asked: Item): Promise<void>
   }
   await made(context, RUNS, { raw, given })
   if (wait && raw.status === 'failed') throw new Failed(`The job run ${name} failed.\nSee what it wrote with: ibmcloud ce jobrun logs -n ${name}`)
-}
-
-async function made(context: Context, kind: Kind, { raw, given }: { raw: Item; given: Given }): Promise<void> {
-  if (given.has('output')) return show(context, kind, { raw, given })
-  context.screen.note(`Run 'ibmcloud ce ${kind.words[0]} get -n ${String(raw.name)}' to see it.\nOK`)
 }
 
 const byJob = (given: Given): Item => (given.has('job') ? { job_name: given.need('job') } : {})

@@ -12,6 +12,8 @@ export type Kind = {
   /** Its folder in the API, which is also its list's key. */
   readonly segment: string
   readonly kind: string
+  /** Where a thing of this name lies below the project, when that is not its segment. */
+  folder?(name: string): string
   readonly columns: readonly string[]
   row(item: Item): readonly unknown[]
   toItem?(raw: Item): Item
@@ -41,7 +43,7 @@ export function metadataOf(raw: Item, name: unknown = raw.name): Item {
 }
 
 export function at(context: Context, kind: Kind, name: string): string {
-  return inProject(context, `/${kind.segment}${path`/${name}`}`)
+  return inProject(context, `${kind.folder?.(name) ?? `/${kind.segment}`}${path`/${name}`}`)
 }
 
 export async function read(context: Context, kind: Kind, name: string): Promise<Item> {
@@ -62,18 +64,28 @@ export async function show(context: Context, kind: Kind, { raw, given }: { raw: 
   if (more !== undefined && more !== '') context.screen.result(`\n${more}`)
 }
 
+/** What was made or changed: as `--output` says, otherwise how to see it. */
+export async function made(context: Context, kind: Kind, { raw, given }: { raw: Item; given: Given }): Promise<void> {
+  if (given.has('output')) return show(context, kind, { raw, given })
+  context.screen.note(`OK\nRun 'ibmcloud ce ${kind.words[0]} get -n ${String(raw.name)}' to see it.`)
+}
+
 /** `get`, `list` and `delete` of a kind. */
-export function commonCommands(kind: Kind, more: { list?: readonly Flag[]; query?: (given: Given) => Item; get?: readonly Flag[] } = {}): Command[] {
-  return [getCommand(kind, more.get ?? []), listCommand(kind, more), deleteCommand(kind)]
+export function commonCommands(
+  kind: Kind,
+  more: { list?: readonly Flag[]; query?: (given: Given) => Item; get?: readonly Flag[]; name?: Flag } = {},
+): Command[] {
+  const name = more.name ?? NAME
+  return [getCommand(kind, [name, ...(more.get ?? [])]), listCommand(kind, more), deleteCommand(kind, name)]
 }
 
 function getCommand(kind: Kind, flags: readonly Flag[]): Command {
   return {
     ...spelled(kind, 'get'),
     about: `one ${kind.title}`,
-    flags: [NAME, ...flags, OUTPUT],
+    flags: [...flags, OUTPUT],
     async run(context, given) {
-      const name = given.need('name')
+      const name = given.need(flags[0]?.name ?? NAME.name)
       say(context, given, `Getting ${kind.title} '${name}'...`)
       const raw = await read(context, kind, name)
       say(context, given, 'OK\n')
@@ -104,13 +116,13 @@ function listCommand(kind: Kind, { list = [], query }: { list?: readonly Flag[];
   }
 }
 
-function deleteCommand(kind: Kind): Command {
+function deleteCommand(kind: Kind, flag: Flag): Command {
   return {
     ...spelled(kind, 'delete'),
     about: `delete a ${kind.title}`,
-    flags: [NAME, FORCE, IGNORE],
+    flags: [flag, FORCE, IGNORE],
     async run(context, given) {
-      const name = given.need('name')
+      const name = given.need(flag.name)
       await confirm(context, given.is('force'), `Delete the ${kind.title} ${name}?`)
       context.screen.note(`Deleting ${kind.title} '${name}'...`)
       try {

@@ -2,7 +2,7 @@ import type { Command, Flag, Given } from '../grammar.ts'
 import { valueOrFile } from '../api.ts'
 import { WrongUse } from '../wrong-use.ts'
 import { DATA, dataOf, fileText } from './data.ts'
-import { at, commonCommands, type Kind, metadataOf, read, show, spelled } from './kinds.ts'
+import { at, commonCommands, type Kind, made, metadataOf, read, spelled } from './kinds.ts'
 import { inProject, type Item, NAME, OUTPUT, say, send } from './scope.ts'
 
 const FORMATS: Readonly<Record<string, string>> = { ssh: 'ssh_auth', hmac: 'hmac_auth' }
@@ -86,6 +86,29 @@ const secretCreate: Command = {
   },
 }
 
+const REGISTRY: Kind = { ...SECRET, words: ['registry', 'reg'], title: 'registry access secret' }
+const REPO: Kind = { ...SECRET, words: ['repo'], title: 'git repository access secret' }
+
+/** IBM's older commands for secrets of one format. */
+function olderCreate(kind: Kind, { format, parts, presets }: { format: string; parts: readonly string[]; presets: Readonly<Record<string, string>> }): Command {
+  return {
+    ...spelled(kind, 'create'),
+    about: `make a ${kind.title}`,
+    flags: [NAME, ...partsOf(parts), OUTPUT],
+    async run(context, given) {
+      const name = given.need('name')
+      const data = secretData(given)
+      if (data === undefined) throw new WrongUse(`Say what it holds, such as --${parts[0]} FILE.`)
+      say(context, given, `Creating ${kind.title} '${name}'...`)
+      const raw = await send(context, 'POST', { at: inProject(context, '/secrets'), json: { name, format, data: { ...presets, ...data } } })
+      await made(context, kind, { raw, given })
+    },
+  }
+}
+const REGISTRY_PARTS = ['password-from-file', 'password', 'server', 'username', 'email']
+const REPO_PARTS = ['key-path', 'known-hosts-path']
+const partsOf = (names: readonly string[]) => PARTS.filter(({ name }) => names.includes(name))
+
 const RM: Flag = { name: 'rm', value: 'KEY', about: 'take an entry away', many: true }
 
 function updateCommand(kind: Kind, flags: readonly Flag[], entriesOf: (given: Given) => Record<string, string> | undefined): Command {
@@ -107,11 +130,6 @@ function updateCommand(kind: Kind, flags: readonly Flag[], entriesOf: (given: Gi
   }
 }
 
-async function made(context: Parameters<typeof show>[0], kind: Kind, { raw, given }: { raw: Item; given: Given }): Promise<void> {
-  if (given.has('output')) return show(context, kind, { raw, given })
-  context.screen.note(`OK\nRun 'ibmcloud ce ${kind.words[0]} get -n ${String(raw.name)}' to see it.`)
-}
-
 const configMapCreate: Command = {
   ...spelled(CONFIG_MAP, 'create'),
   about: 'make a configmap',
@@ -128,6 +146,12 @@ const configMapCreate: Command = {
 }
 
 export const dataCommands: readonly Command[] = [
+  olderCreate(REGISTRY, { format: 'registry', parts: REGISTRY_PARTS, presets: { server: 'us.icr.io', username: 'iamapikey' } }),
+  updateCommand(REGISTRY, partsOf(REGISTRY_PARTS), secretData),
+  ...commonCommands(REGISTRY, { query: () => ({ format: 'registry' }) }),
+  olderCreate(REPO, { format: 'ssh_auth', parts: REPO_PARTS, presets: {} }),
+  updateCommand(REPO, partsOf(REPO_PARTS), secretData),
+  ...commonCommands(REPO, { query: () => ({ format: 'ssh_auth' }) }),
   secretCreate,
   updateCommand(SECRET, [...DATA, ...PARTS], secretData),
   ...commonCommands(SECRET, { get: [{ name: 'decode', short: 'd', about: 'the values themselves, not in base64' }] }),
