@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { grep, ids, word } from '../support/awk.ts'
 import { chainMaker } from '../support/certificates.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
 import { endpointsOf, freshHome, type Running, startPlatform } from '../support/platform.ts'
@@ -18,10 +19,7 @@ after(async () => {
   place[Symbol.dispose]()
 })
 
-/** The n-th word of a line, as awk counts. */
-const word = (line: string, n: number): string => line.trim().split(/\s+/)[n - 1] ?? ''
-const lineOf = (text: string, part: string): string => text.split('\n').find((line) => line.includes(part)) ?? ''
-const idIn = (text: string): string[] => text.split('\n').flatMap((line) => (/id/.test(line) ? [word(line, 2)] : []))
+const lineOf = (text: string, part: string): string => grep(text, part)[0] ?? ''
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 test('plug-ins are listed as scripts count them, and installing one is no failure', async () => {
@@ -37,16 +35,16 @@ test('topics, destinations and subscriptions stand in the columns that scripts c
   const [{ guid = '' } = {}] = await json<{ guid: string }[]>('resource', 'service-instance', 'en-columns', '-q')
   assert.notEqual(guid, id)
   const en = (...args: readonly string[]) => done('en', ...args, `--instance-id=${guid}`)
-  const [topic = '', ...others] = idIn(await en('topic-create', '--name=en-topic', '--description=This is a topic'))
+  const [topic = '', ...others] = ids(await en('topic-create', '--name=en-topic', '--description=This is a topic'))
   assert.match(topic, UUID)
   assert.deepEqual(others, [])
   assert.equal(word(lineOf(await en('topics'), 'en-topic'), 8), topic)
   const config = JSON.stringify({ params: { type: 'application', url: 'https://app.example.com', verb: 'post', custom_headers: {}, sensitive_headers: [] } })
-  const [destination = '', ...more] = idIn(await en('destination-create', '--name=en-destination', '--type=ibmce', `--config=${config}`))
+  const [destination = '', ...more] = ids(await en('destination-create', '--name=en-destination', '--type=ibmce', `--config=${config}`))
   assert.match(destination, UUID)
   assert.deepEqual(more, [])
   assert.equal(word(lineOf(await en('destinations'), 'en-destination'), 5), destination)
-  const [subscription = ''] = idIn(await en('subscription-create', '--name=en-sub', `--destination-id=${destination}`, `--topic-id=${topic}`))
+  const [subscription = ''] = ids(await en('subscription-create', '--name=en-sub', `--destination-id=${destination}`, `--topic-id=${topic}`))
   assert.match(lineOf(await en('subscriptions'), 'en-sub'), new RegExp(`en-topic +en-destination +ibmce .* ${subscription}$`))
   await done('en', 'init', `--instance-id=${guid}`)
   await done('en', 'topic-update', '--id', topic, '--description', 'Another')

@@ -2,27 +2,42 @@ import type { HostItem } from '@everleaf/link'
 
 export const PLATFORM_CERTIFICATE = 'platform'
 
+/** IBM Cloud's regions: one machine answers under the names of all of them. */
+const REGIONS = ['au-syd', 'br-sao', 'ca-mon', 'ca-tor', 'eu-de', 'eu-es', 'eu-gb', 'in-che', 'in-mum', 'jp-osa', 'jp-tok', 'us-east', 'us-south'] as const
+
+function regionsWith(region: string): string[] {
+  return [...new Set([region, ...REGIONS])]
+}
+
 type Where = { readonly domain: string; readonly region: string }
 type ApiHost = { readonly host: string; readonly prefix: string }
 
 /** Every name of an API, Everleaf's own and IBM's, and the path it stands for (api sheets: hosts). */
-export function apiHosts({ domain, region }: Where): ApiHost[] {
+export function apiHosts({ domain, region: own }: Where): ApiHost[] {
   const at = (prefix: string, ...hosts: string[]) => hosts.map((host) => ({ host, prefix }))
   return [
-    ...at('/iam', `iam.${domain}`, 'iam.cloud.ibm.com', 'private.iam.cloud.ibm.com', `private.${region}.iam.cloud.ibm.com`),
-    ...at('/resource-controller', `resource-controller.${domain}`, 'resource-controller.cloud.ibm.com', `private.${region}.resource-controller.cloud.ibm.com`),
+    ...at('/iam', `iam.${domain}`, 'iam.cloud.ibm.com', 'private.iam.cloud.ibm.com'),
+    ...at('/resource-controller', `resource-controller.${domain}`, 'resource-controller.cloud.ibm.com'),
     // Event Notifications' own path begins with its name already.
-    ...at('', `event-notifications.${domain}`, `${region}.event-notifications.cloud.ibm.com`, `private.${region}.event-notifications.cloud.ibm.com`),
-    ...at('/codeengine', `codeengine.${domain}`, `api.${region}.codeengine.cloud.ibm.com`, `api.private.${region}.codeengine.cloud.ibm.com`),
+    ...at('', `event-notifications.${domain}`),
+    ...at('/codeengine', `codeengine.${domain}`),
+    ...regionsWith(own).flatMap((region) => [
+      ...at('/iam', `private.${region}.iam.cloud.ibm.com`),
+      ...at('/resource-controller', `private.${region}.resource-controller.cloud.ibm.com`),
+      ...at('', `${region}.event-notifications.cloud.ibm.com`, `private.${region}.event-notifications.cloud.ibm.com`),
+      ...at('/codeengine', `api.${region}.codeengine.cloud.ibm.com`, `api.private.${region}.codeengine.cloud.ibm.com`),
+    ]),
   ]
 }
 
-/** The names of one Secrets Manager instance. */
-export function secretsManagerHosts(guid: string, { domain, region }: Where): ApiHost[] {
+/** The names of one Secrets Manager instance, IBM's in the region that it was made for and in the platform's. */
+export function secretsManagerHosts({ guid, region }: { readonly guid: string; readonly region: string }, where: Where): ApiHost[] {
   return [
-    `${guid}.secrets-manager.${domain}`,
-    `${guid}.${region}.secrets-manager.appdomain.cloud`,
-    `${guid}.private.${region}.secrets-manager.appdomain.cloud`,
+    `${guid}.secrets-manager.${where.domain}`,
+    ...[...new Set([region, where.region])].flatMap((one) => [
+      `${guid}.${one}.secrets-manager.appdomain.cloud`,
+      `${guid}.private.${one}.secrets-manager.appdomain.cloud`,
+    ]),
   ].map((host) => ({ host, prefix: `/secrets-manager/${guid}` }))
 }
 
@@ -39,8 +54,7 @@ export function platformNames({ domain, region }: Where): string[] {
     ...apiHosts({ domain, region })
       .map(({ host }) => host)
       .filter((host) => !host.endsWith(`.${domain}`)),
-    `*.${region}.secrets-manager.appdomain.cloud`,
-    `*.private.${region}.secrets-manager.appdomain.cloud`,
+    ...regionsWith(region).flatMap((one) => [`*.${one}.secrets-manager.appdomain.cloud`, `*.private.${one}.secrets-manager.appdomain.cloud`]),
     'localhost',
     '127.0.0.1',
     '::1',

@@ -7,7 +7,7 @@ import { apiHosts } from './names.ts'
 export function outgoing(options: { ports: PortsFile; domain: string; region: string; ca: string }): GuardedHttp {
   const { domain, region, ports } = options
   const apis = new Set(apiHosts({ domain, region }).map(({ host }) => host))
-  const apiSuffixes = [`.secrets-manager.${domain}`, `.${region}.secrets-manager.appdomain.cloud`, '.cloud.ibm.com']
+  const apiSuffixes = [`.secrets-manager.${domain}`, '.secrets-manager.appdomain.cloud', '.cloud.ibm.com']
   const appDomains = [domain, `${region}.codeengine.appdomain.cloud`]
   const own = (host: string): ConnectTarget | undefined => {
     // A tenant's URL leads to apps; the platform's services are reached by nobody's URL (T40), nor are IBM's in their place.
