@@ -74,7 +74,7 @@ function readOptional(optional: readonly Element[]): Extensions {
     last = tag & 0x1f
   }
   const wrapper = optional.find(({ tag }) => tag === 0xa3)
-  return wrapper === undefined ? { unknownCritical: [], duplicates: [] } : readExtensions(readDer(wrapper.content))
+  return wrapper === undefined ? { listed: new Map(), unknownCritical: [], duplicates: [] } : readExtensions(readDer(wrapper.content))
 }
 
 function serialText(bytes: Uint8Array): string {

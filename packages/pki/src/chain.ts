@@ -1,8 +1,9 @@
 import { type Certificate, isSelfSigned, isSignedBy } from './certificate.ts'
-import { issuerFaults } from './certificate-rules.ts'
+import { CLOCK_SKEW_MS, issuerFaults } from './certificate-rules.ts'
 import { type Budget, forbiddenName } from './name-constraints.ts'
 import { sameName } from './names.ts'
 import { type Reason, type ReasonCode, reason } from './reasons.ts'
+import { type Place, webFaults } from './web-rules.ts'
 
 /** A reason, and the certificate it speaks of. */
 interface ChainFault {
@@ -17,6 +18,12 @@ export interface ChainQuestion {
   /** Roots by the subject that a certificate names as issuer. Absent: a chain is judged up to its own last certificate. */
   readonly anchors?: (certificate: Certificate) => readonly Certificate[]
   readonly now: Date
+  /** Default 5 minutes. */
+  readonly clockSkewMs?: number
+  /** How many authorities that are not self-issued may stand between leaf and root. Default: as many as they themselves allow. */
+  readonly maxAuthorities?: number
+  /** Whose profile is asked for besides what every client insists on. Default: nobody's. */
+  readonly profileOf?: readonly Place[]
 }
 
 export type ChainAnswer =
@@ -55,10 +62,13 @@ export function findChain(question: ChainQuestion): ChainAnswer {
   return { faults: [{ reason: reason('too-complex'), certificate: question.leaf }] }
 }
 
-/** The certificates that no issuer name leads to from the leaf. */
-export function unrelated(leaf: Certificate, others: readonly Certificate[]): Certificate[] {
+/** The certificates that no issuer name leads to from the leaf, also by way of trusted ones. */
+export function unrelated(leaf: Certificate, others: readonly Certificate[], anchors: ChainQuestion['anchors'] = () => []): Certificate[] {
   const related = new Set<Certificate>([leaf])
-  for (const certificate of related) for (const other of others) if (sameName(other.subject, certificate.issuer)) related.add(other)
+  for (const certificate of related) {
+    for (const other of others) if (sameName(other.subject, certificate.issuer)) related.add(other)
+    for (const anchor of anchors(certificate)) related.add(anchor)
+  }
   return others.filter((other) => !related.has(other))
 }
 
@@ -126,11 +136,13 @@ function isAnchored(path: Path, question: ChainQuestion, search: Search): boolea
 
 function isValidIssuer(issuer: Certificate, path: Path, question: ChainQuestion, search: Search): boolean {
   const root = search.selfSigned(issuer)
-  const own = search.issuerFaults(issuer, { now: question.now, root })
+  const { now, clockSkewMs = CLOCK_SKEW_MS, maxAuthorities = Number.POSITIVE_INFINITY, profileOf = [] } = question
+  const place = root ? 'root' : 'authority'
+  const own = [...search.issuerFaults(issuer, { now, root, clockSkewMs }), ...(profileOf.includes(place) ? webFaults(issuer, place) : [])]
   for (const found of own) search.faults.push({ reason: found, certificate: issuer })
   // RFC 5280: authorities that carry a name on to a new key (self-issued) do not count.
   const authoritiesBelow = path.slice(1).filter((member) => !member.selfIssued).length
-  const tooLong = authoritiesBelow > (issuer.basicConstraints?.pathLength ?? Number.POSITIVE_INFINITY)
+  const tooLong = authoritiesBelow > Math.min(issuer.basicConstraints?.pathLength ?? Number.POSITIVE_INFINITY, maxAuthorities)
   if (tooLong) fault(search, 'path-too-long', issuer)
   const forbidden = path.filter((member, i) => i === 0 || !member.selfIssued).find((member) => forbiddenName(member, issuer, search.budget) !== undefined)
   if (forbidden !== undefined) fault(search, 'name-constraint', forbidden)

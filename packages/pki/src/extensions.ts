@@ -17,6 +17,8 @@ export interface Extensions {
   readonly subjectKeyId?: string
   /** Lower-case hex. */
   readonly authorityKeyId?: string
+  /** Every extension by its dotted identifier, with the content of its octets. */
+  readonly listed: ReadonlyMap<string, { readonly critical: boolean; readonly value: Uint8Array }>
   /** Dotted identifiers. */
   readonly unknownCritical: readonly string[]
   /** Dotted identifiers. */
@@ -54,7 +56,7 @@ const HARMLESS = new Set(['2.5.29.32'])
 
 /** Reads the list of extensions; unknown ones are kept only where they are critical. */
 export function readExtensions(list: Element): Extensions {
-  const seen = new Set<string>()
+  const listed = new Map<string, { critical: boolean; value: Uint8Array }>()
   const duplicates = new Set<string>()
   const unknownCritical: string[] = []
   let found: Partial<Extensions> = {}
@@ -63,13 +65,13 @@ export function readExtensions(list: Element): Extensions {
     const name = oid(id)
     const critical = second?.tag === TAG.boolean && boolean(second)
     const value = expectTag(second?.tag === TAG.boolean ? third : second, TAG.octetString)
-    if (seen.has(name)) duplicates.add(name)
-    seen.add(name)
+    if (listed.has(name)) duplicates.add(name)
+    listed.set(name, { critical, value: value.content })
     const read = READERS[name]
     if (read !== undefined) found = { ...found, ...read(readDer(value.content)) }
     else if (critical && !HARMLESS.has(name)) unknownCritical.push(name)
   }
-  return { ...found, unknownCritical, duplicates: [...duplicates] }
+  return { ...found, listed, unknownCritical, duplicates: [...duplicates] }
 }
 
 function readKeyUsage(value: Element): Partial<Extensions> {

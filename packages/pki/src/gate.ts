@@ -1,11 +1,12 @@
 import type { KeyObject } from 'node:crypto'
 import { type Bundle, type Placed, readBundle, readPrivateKey } from './bundle.ts'
 import { type Certificate, isSelfSigned, toPem, toX509 } from './certificate.ts'
-import { leafFaults } from './certificate-rules.ts'
+import { CLOCK_SKEW_MS, leafFaults } from './certificate-rules.ts'
 import { findChain, unrelated } from './chain.ts'
 import { covers } from './host-names.ts'
 import { type Position, type Reason, reason } from './reasons.ts'
 import { readTrust, type Trust } from './trust.ts'
+import { type Place, webFaults } from './web-rules.ts'
 
 /** What a renewal may let through; everything is off by default. */
 export type AcceptOption = 'no-san' | 'ca-leaf' | 'lone-leaf'
@@ -22,6 +23,15 @@ export interface GateQuestion {
   readonly trust?: Trust
   /** How long the certificate must still live. Default 0. */
   readonly minimumLifeMs?: number
+  /**
+   * `clients`: what TLS clients refuse. `web`: also what public authorities may not issue, though most clients connect.
+   * Default: `web` where trust is `public`, `clients` elsewhere, for a private authority may leave out what the web insists on.
+   */
+  readonly rules?: 'clients' | 'web'
+  /** How far the clocks of others may be behind `now`. Default 5 minutes. */
+  readonly clockSkewMs?: number
+  /** How many authorities may stand between leaf and root, self-issued ones not counted. Default: what the authorities allow. */
+  readonly maxAuthorities?: number
   readonly now: Date
 }
 
@@ -40,14 +50,28 @@ export type Verdict =
 
 /** Decides whether a certificate and its key may be served, and what exactly is then served. Pure; every reason is a word of REASONS. */
 export function decide(question: GateQuestion): Verdict {
+  return examine(question)
+}
+
+/** What `decide` asks, for one who may not have the key: without it, nothing is said about the pair, and nothing may be served for it. */
+export type Examination = Omit<GateQuestion, 'privateKey'> & { readonly privateKey?: string }
+
+/** The gate's word on a bundle whose key is not at hand (a linter's question); the same rules, the same words. */
+export function examine(question: Examination): Verdict {
   const { placed, reasons } = readBundle(question.bundle)
-  const { key, reasons: keyReasons = [] } = readPrivateKey(question.privateKey)
+  const { key, reasons: keyReasons = [] } = question.privateKey === undefined ? {} : readPrivateKey(question.privateKey)
   const trust = question.trust === undefined ? undefined : readTrust(question.trust)
   const unreadable = [...reasons, ...keyReasons, ...(trust?.reasons ?? [])]
-  if (unreadable.length > 0 || key === undefined) return { accept: false, reasons: unreadable }
+  if (unreadable.length > 0) return { accept: false, reasons: unreadable }
   const leaf = chooseLeaf(placed, key)
   if (leaf === undefined) return { accept: false, reasons: [reason('leaf-missing', undefined, placed[0]?.position)] }
-  const findings = [keyFinding(leaf, key), validity(leaf, question), authority(leaf, placed, question), names(leaf, question), age(leaf, question)]
+  const findings = [
+    key === undefined ? FINE : keyFinding(leaf, key),
+    validity(leaf, question),
+    authority(leaf, placed, question),
+    names(leaf, question),
+    age(leaf, question),
+  ]
   const { chain, ...chainFindings } = judgeChain(leaf, placed, question, trust?.anchors)
   const refusals = [...findings, chainFindings].flatMap(({ refusals }) => refusals)
   if (refusals.length > 0) return { accept: false, reasons: distinct(refusals) }
@@ -74,11 +98,15 @@ const warn = (...warnings: readonly Reason[]): Finding => ({ refusals: [], warni
  * | no  | no  | the first of these, for the reasons to speak of something |
  * | no  | yes | there is none |
  */
-function chooseLeaf(placed: readonly Placed[], key: KeyObject): Placed | undefined {
+function chooseLeaf(placed: readonly Placed[], key: KeyObject | undefined): Placed | undefined {
+  if (key === undefined) return placed.find(isServer) ?? placed[0]
   const fitting = placed.filter(({ certificate }) => fits(certificate, key))
-  const isServer = ({ certificate }: Placed) => certificate.basicConstraints?.ca !== true
   const lone = placed.length === 1 ? placed[0] : undefined
   return fitting.find(isServer) ?? fitting[0] ?? placed.find(isServer) ?? (lone && isSelfSigned(lone.certificate) ? lone : undefined)
+}
+
+function isServer({ certificate }: Placed): boolean {
+  return certificate.basicConstraints?.ca !== true
 }
 
 function fits(certificate: Certificate, key: KeyObject): boolean {
@@ -94,19 +122,28 @@ function keyFinding({ certificate, position }: Placed, key: KeyObject): Finding 
   return fits(certificate, key) ? FINE : refuse(reason('key-mismatch', undefined, position))
 }
 
-function validity({ certificate, position }: Placed, { now, minimumLifeMs = 0 }: GateQuestion): Finding {
-  return refuse(...leafFaults(certificate, { now, minimumLifeMs }).map((fault) => ({ ...fault, position })))
+function validity({ certificate, position }: Placed, question: Examination): Finding {
+  const { now, minimumLifeMs = 0, clockSkewMs = CLOCK_SKEW_MS } = question
+  const faults = leafFaults(certificate, { now, minimumLifeMs, clockSkewMs })
+  const more = profileOf(question).includes('leaf') ? webFaults(certificate, 'leaf') : []
+  return refuse(...[...faults, ...more].map((fault) => ({ ...fault, position })))
+}
+
+// Who is in a list of public roots was judged by those who keep the list; some of them are older than the profile.
+function profileOf({ rules, trust }: Examination): readonly Place[] {
+  if ((rules ?? (trust === 'public' ? 'web' : 'clients')) === 'clients') return []
+  return trust === 'public' ? ['leaf', 'authority'] : ['leaf', 'authority', 'root']
 }
 
 // `openssl req -x509` marks what it makes as an authority: alone and self-signed, that does no harm.
-function authority({ certificate, position }: Placed, placed: readonly Placed[], { accept }: GateQuestion): Finding {
+function authority({ certificate, position }: Placed, placed: readonly Placed[], { accept }: Examination): Finding {
   if (certificate.basicConstraints?.ca !== true) return FINE
   const found = reason('ca-leaf', 'Whoever trusts it trusts everything that is signed with its key.', position)
   const harmless = placed.length === 1 && isSelfSigned(certificate)
   return harmless || accept.includes('ca-leaf') ? warn(found) : refuse(found)
 }
 
-function names({ certificate, position }: Placed, { boundHosts, accept }: GateQuestion): Finding {
+function names({ certificate, position }: Placed, { boundHosts, accept }: Examination): Finding {
   const { dnsNames, ipAddresses, subject } = certificate
   const uncovered = (known: { dnsNames: readonly string[]; ipAddresses: readonly string[] }) =>
     boundHosts.filter((host) => !covers(known, host)).map((host) => reason('host-not-covered', `The host is ${host}.`, position))
@@ -122,7 +159,7 @@ function names({ certificate, position }: Placed, { boundHosts, accept }: GateQu
 }
 
 /** Older means: it began earlier, and does not end later. A longer one that began earlier is a step forward; the same one again is no step. */
-function age({ certificate, position }: Placed, { inPlace }: GateQuestion): Finding {
+function age({ certificate, position }: Placed, { inPlace }: Examination): Finding {
   if (inPlace === undefined || inPlace.fingerprint === certificate.fingerprint) return FINE
   const older = certificate.notBefore < inPlace.notBefore && certificate.notAfter <= inPlace.notAfter
   return older ? refuse(reason('older-than-in-place', `The one in place began ${inPlace.notBefore.toISOString()}.`, position)) : FINE
@@ -131,13 +168,24 @@ function age({ certificate, position }: Placed, { inPlace }: GateQuestion): Find
 function judgeChain(
   leaf: Placed,
   placed: readonly Placed[],
-  { accept, now }: GateQuestion,
+  question: Examination,
   anchors: ((certificate: Certificate) => readonly Certificate[]) | undefined,
 ): Finding & { readonly chain: readonly Certificate[] } {
+  const { accept, now, clockSkewMs, maxAuthorities } = question
   const positions = new Map(placed.map(({ certificate, position }) => [certificate, position]))
   const others = placed.filter((other) => other !== leaf).map(({ certificate }) => certificate)
-  const strangers = unrelated(leaf.certificate, others).map((certificate) => reason('unrelated-certificate', describe(certificate), positions.get(certificate)))
-  const answer = findChain({ leaf: leaf.certificate, others, now, ...(anchors === undefined ? {} : { anchors }) })
+  const strangers = unrelated(leaf.certificate, others, anchors).map((certificate) =>
+    reason('unrelated-certificate', describe(certificate), positions.get(certificate)),
+  )
+  const answer = findChain({
+    leaf: leaf.certificate,
+    others,
+    now,
+    profileOf: profileOf(question),
+    ...(clockSkewMs === undefined ? {} : { clockSkewMs }),
+    ...(maxAuthorities === undefined ? {} : { maxAuthorities }),
+    ...(anchors === undefined ? {} : { anchors }),
+  })
   if (answer.faults !== undefined) {
     const faults = answer.faults.map(({ reason: found, certificate }) => located(found, certificate, positions))
     return { chain: [], refusals: [...faults, ...strangers], warnings: [] }

@@ -1,6 +1,6 @@
 export type { Bundle } from './bundle.ts'
 export { type Certificate, isSelfSigned, isSignedBy, readCertificate, toPem } from './certificate.ts'
-export { type AcceptOption, decide, type GateQuestion, type Verdict } from './gate.ts'
+export { type AcceptOption, decide, type Examination, examine, type GateQuestion, type Verdict } from './gate.ts'
 export { type Proof, provesPair } from './handshake.ts'
 export { covers } from './host-names.ts'
 export { type ImportedInput, type ImportedMetadata, type ImportedResult, parseImported } from './pair.ts'

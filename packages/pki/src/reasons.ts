@@ -61,6 +61,17 @@ export const REASONS = {
   'issuer-extended-key-usage': 'The extended key usage of the issuer does not allow server certificates.',
   'path-too-long': 'An issuer does not allow so many authorities below it.',
   'name-constraint': 'An issuer does not allow a name in a certificate below it.',
+  // what public authorities never issue (rules: 'web')
+  'key-identifier': 'A certificate does not name its key, or that of its issuer, as RFC 5280 says.',
+  criticality: 'An extension is marked critical or not, against RFC 5280.',
+  'nameless-authority': 'An authority has no name.',
+  'bad-alternative-name': 'A subject alternative name is not a host name.',
+  'common-name': 'The common name is not one of the subject alternative names.',
+  'web-extended-key-usage': 'The extended key usage is not what the web asks for: serverAuth, and no anyExtendedKeyUsage.',
+  'bad-name-constraint': 'A name constraint is malformed, or stands where none may.',
+  'odd-rsa-size': 'The number of bits of the RSA key cannot be divided by eight.',
+  'bad-authority-information': 'The authority information access is malformed.',
+  // trust
   untrusted: 'The chain does not end at a trusted root.',
   'bad-trust': 'The trusted roots cannot be read.',
   'too-complex': 'The bundle has more possible chains than the gate is willing to try.',

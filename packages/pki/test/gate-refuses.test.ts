@@ -10,6 +10,7 @@ import {
   ecKey,
   excludedDns,
   extendedKeyUsage,
+  keyIdentifiers,
   extension,
   type Forged,
   type Forgery,
@@ -31,6 +32,13 @@ const DAY_MS = 86_400_000
 
 const good = forge.leaf(HOST, authority)
 const leaf = (odd: Forgery) => forge.leaf(HOST, authority, odd)
+
+// Flawless for the web but for its authority, which names no key of its own.
+const profiledKey = ecKey()
+const profiled = leaf({
+  key: profiledKey,
+  extensions: [altNames(HOST), extendedKeyUsage('1.3.6.1.5.5.7.3.1'), ...keyIdentifiers(profiledKey, authority.key)],
+})
 
 type Asked = Partial<GateQuestion> & { readonly text?: string; readonly chain?: string }
 
@@ -139,7 +147,11 @@ refuses('more names and constraints than can be compared in time', ['too-complex
   return ask(forge.leaf(HOST, narrow, { extensions: [altNames(HOST, ...all('.y'))] }), { chain: narrow.pem })
 })
 refuses('a trusted root of the same name with another key', ['untrusted'], () => ask(good, { trust: { roots: forge.root('Root').pem } }))
-refuses('no way to a root, where one is asked for', ['untrusted'], () => ask(good, { trust: 'public' }))
+refuses('no way to a root, where one is asked for', ['untrusted'], () => ask(good, { trust: 'public', rules: 'clients' }))
+refuses("a leaf against the web's profile, where public roots are asked for", ['key-identifier', 'web-extended-key-usage'], () =>
+  ask(good, { trust: 'public' }),
+)
+refuses('an authority against the profile, where the rules of the web are asked for', ['key-identifier'], () => ask(profiled, { rules: 'web' }))
 refuses('roots that cannot be read', ['bad-trust'], () => ask(good, { trust: { roots: 'none' } }))
 
 // time and names
