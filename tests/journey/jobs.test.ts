@@ -188,7 +188,8 @@ test('what an instance forked ends with it', LIMIT, async () => {
   const code = `for (let i = 0; i < 30; i++) require('child_process').spawn('sleep', ['3131'], { detached: true, stdio: 'ignore' }).unref(); setTimeout(() => {}, 200)`
   await jobs.submit({ name: 'forks', image_reference: image, run_commands: ['node', '-e', code] })
   assert.equal((await jobs.over('forks')).status, 'completed')
-  assert.deepEqual(programsLike('sleep\x003131'), [])
+  // The kernel takes them down with their process tree, a moment after its first process has ended.
+  await eventually('nothing of it is left', () => programsLike('sleep\x003131').length === 0, 5_000)
 })
 
 /** Processes of this machine with this command line. */
@@ -250,7 +251,7 @@ test('a platform that is stopped in order and started again goes on where it was
     Object.values(details.indices_details).every(({ retries }) => retries === 0),
     'being stopped is not a failed attempt',
   )
-  const ended = (await jobs.logs('paused')).flatMap(({ index, message }) => ('ended' in spoken(message) ? [index] : []))
+  const ended = (await jobs.logs('paused')).flatMap(({ index, message }) => (message.startsWith('{') && 'ended' in spoken(message) ? [index] : []))
   assert.equal(new Set(ended).size, 20)
   assert.equal(ended.length, 20, 'no index came to its end twice')
 })

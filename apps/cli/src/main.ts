@@ -26,6 +26,7 @@ const { status, problem } = await run(process.argv.slice(2), {
   env: process.env,
   platform: [process.execPath, platformFile],
   siteFolder: join(root, isSource ? 'samples/site' : 'site'),
+  root: isSource ? root : join(root, '..'),
   syncFolder,
   interrupted,
 })

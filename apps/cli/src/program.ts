@@ -1,7 +1,7 @@
 import { clockOffsetMs, createWorld, type World } from '@everleaf/world'
 import { Command, CommanderError } from 'commander'
 import { type DemoOptions, demo } from './commands/demo.ts'
-import { doctor, environment, hosts, status, trust } from './commands/info.ts'
+import { doctor, hosts, status, trust, writeHosts } from './commands/info.ts'
 import { rotateRootKey, rotateSigningKeys } from './commands/keys.ts'
 import {
   type CreateOptions,
@@ -15,6 +15,8 @@ import {
   showRenewal,
   verifyRenewal,
 } from './commands/renew.ts'
+import { exports, openShell, shellOf } from './commands/shell.ts'
+import { endpoints } from './endpoints.ts'
 import { findPlatform, NotHere, WrongUse } from './home.ts'
 import { openSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
@@ -27,6 +29,8 @@ export type Surroundings = {
   readonly env: NodeJS.ProcessEnv
   readonly platform: readonly string[]
   readonly siteFolder: string
+  /** Where Everleaf is installed. */
+  readonly root: string
   /** Where sync's bundle lies; built first when it is not there. */
   readonly syncFolder: () => Promise<string>
   readonly interrupted: Promise<void>
@@ -61,6 +65,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
   const renewContext = async () => ({ session: session(), terminal, syncFolder: await around.syncFolder() })
   const program = new Command('everleaf')
     .description('Keeps TLS certificates fresh, and is the small cloud in which that happens.')
+    .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
     .configureOutput({ writeOut: write })
@@ -102,11 +107,34 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .command('env')
     .description('endpoints, keys and trust for every official client, as shell lines')
     .option('--json', 'one flat object of strings')
-    .action(({ json }: { json?: boolean }) => write(environment(findPlatform(home), json === true)))
+    .option('--shell <name>', 'bash, zsh or fish (that of SHELL)')
+    .action(({ json, shell }: { json?: boolean; shell?: string }) => {
+      if (json === true && shell !== undefined) throw new WrongUse('--json and --shell contradict each other.')
+      const found = findPlatform(home)
+      write(json === true ? `${JSON.stringify(endpoints(found))}\n` : exports(found, shellOf(shell, around.env)))
+    })
+  program
+    .command('shell [command...]')
+    .description('a shell in which `ibmcloud` is ours and logged in, and every IBM client finds the platform; or one command in it')
+    .option('--shell <name>', 'bash, zsh or fish (that of SHELL)')
+    .passThroughOptions()
+    .action(async (command: string[], { shell }: { shell?: string }) =>
+      end(await openShell({ found: findPlatform(home), root: around.root, env: around.env, shell: shellOf(shell, around.env), command })),
+    )
   program
     .command('hosts')
     .description('lines for a hosts file, for programs with fixed host names')
-    .action(async () => write(await hosts(session())))
+    .option('--write [file]', 'put them into it, in place of those written before (/etc/hosts)')
+    .option('--remove [file]', 'take them out again (/etc/hosts)')
+    .action(async ({ write: into, remove }: { write?: string | true; remove?: string | true }) => {
+      const fileOf = (option: string | true) => (option === true ? '/etc/hosts' : option)
+      if (into !== undefined && remove !== undefined) throw new WrongUse('--write and --remove contradict each other.')
+      if (remove !== undefined) return writeHosts('', fileOf(remove))
+      const lines = await hosts(session())
+      if (into === undefined) return write(lines)
+      writeHosts(lines, fileOf(into))
+      terminal.line(`The names are in ${fileOf(into)}. Take them out with: everleaf hosts --remove`)
+    })
   program
     .command('trust')
     .description("the platform's certificate authority, as PEM")

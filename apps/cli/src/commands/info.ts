@@ -1,34 +1,25 @@
-import { readFileSync } from 'node:fs'
-import { endpoints } from '../endpoints.ts'
-import type { Found } from '../home.ts'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { type Found, NotHere } from '../home.ts'
+import { REGIONS } from '../ibmcloud/core/target.ts'
 import type { Session } from '../session.ts'
 import { askPlatform, readStatus } from '../status.ts'
 import type { Terminal } from '../terminal.ts'
 
-/** The environment for official clients: shell lines, or one JSON object. */
-export function environment(found: Found, json: boolean): string {
-  const values = endpoints(found)
-  if (json) return `${JSON.stringify(values)}\n`
-  return Object.entries(values)
-    .map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`)
-    .join('')
-}
-
 /** Lines for a hosts file, for programs with fixed host names. */
-export async function hosts({ found, codeEngine, project }: Session): Promise<string> {
-  const { ports, login } = found
-  const { domain, region } = ports
+export async function hosts({ found, codeEngine, resourceController, project }: Session): Promise<string> {
+  const { ports } = found
+  const { domain } = ports
+  const managers = (await resourceController.listInstances()).filter(({ crn }) => crn.includes(':secrets-manager:'))
   const fixed = [
     'iam.cloud.ibm.com',
     'private.iam.cloud.ibm.com',
     'resource-controller.cloud.ibm.com',
-    `${region}.event-notifications.cloud.ibm.com`,
-    `api.${region}.codeengine.cloud.ibm.com`,
-    `${login.secretsManager}.${region}.secrets-manager.appdomain.cloud`,
+    ...REGIONS.flatMap(([name]) => [`${name}.event-notifications.cloud.ibm.com`, `api.${name}.codeengine.cloud.ibm.com`]),
+    ...managers.map(({ guid, region_id }) => `${guid}.${region_id}.secrets-manager.appdomain.cloud`),
   ]
   const own = [
     ...['iam', 'resource-controller', 'event-notifications', 'codeengine'].map((name) => `${name}.${domain}`),
-    `${login.secretsManager}.secrets-manager.${domain}`,
+    ...managers.map(({ guid }) => `${guid}.secrets-manager.${domain}`),
   ]
   const mappings = await codeEngine.listDomainMappings(project)
   const custom = mappings.map(({ name }) => name).filter((name) => !name.endsWith(`.${domain}`) && !name.endsWith('.appdomain.cloud'))
@@ -39,6 +30,27 @@ export async function hosts({ found, codeEngine, project }: Session): Promise<st
   ]
     .map((line) => `${line}\n`)
     .join('')
+}
+
+const BEGIN = '# everleaf: names of the platform on this machine, written by `everleaf hosts --write`'
+const END = '# everleaf: end'
+
+/** Puts the lines into a hosts file, in place of those that an earlier call put there; the rest of it stays. Throws NotHere. */
+export function writeHosts(lines: string, file: string): void {
+  try {
+    const before = existsSync(file) ? readFileSync(file, 'utf8') : ''
+    const at = before.indexOf(BEGIN)
+    const end = before.indexOf(END, at)
+    const kept = at === -1 ? before : before.slice(0, at) + (end === -1 ? '' : before.slice(end + END.length).replace(/^\n/, ''))
+    const next = `${kept}${kept === '' || kept.endsWith('\n') ? '' : '\n'}${lines === '' ? '' : `${BEGIN}\n${lines}${END}\n`}`
+    // In place: a hosts file may be a mount, which cannot be renamed over.
+    writeFileSync(file, next)
+  } catch (cause) {
+    throw new NotHere(
+      `${file} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}\nRun it as root, or take the lines from: everleaf hosts`,
+      { cause },
+    )
+  }
 }
 
 /** The platform's certificate authority, PEM. */

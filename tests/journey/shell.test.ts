@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { environment, everleaf, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
+
+const place = freshHome()
+let platform: Running
+before(async () => {
+  platform = await startPlatform(place)
+})
+after(async () => {
+  await platform.stop()
+  place[Symbol.dispose]()
+})
+
+const inShell = (...command: readonly string[]) => everleaf(['shell', ...command], { ...place, env: { SECRETS_MANAGER_URL: 'https://vault.example.com' } })
+
+test('in the shell ibmcloud is ours and logged in, the clients of all languages find the platform, and exit statuses come back', async () => {
+  const groups = await inShell('ibmcloud', 'resource', 'groups', '-q')
+  assert.equal(groups.status, 0, groups.stderr)
+  assert.match(groups.stdout, /^Default /m)
+  assert.match((await inShell('ibmcloud', 'sm', 'secret-groups')).stdout, /^default /m)
+  const { stdout } = await inShell('sh', '-c', 'command -v ibmcloud; echo $IAM_IDENTITY_URL; exit 7')
+  assert.match(stdout, new RegExp(`^${place.home}/cli/bin/ibmcloud$`, 'm'))
+  assert.match(stdout, new RegExp(`^${platform.env.IAM_IDENTITY_URL}$`, 'm'))
+  assert.equal((await inShell('sh', '-c', 'exit 7')).status, 7)
+  assert.equal((await inShell('no-such-program')).status, 2)
+})
+
+test('an interactive bash has a prompt of its own, completion, and our ibmcloud before any other', async () => {
+  const child = spawn(process.execPath, [join(ROOT, 'apps/cli/src/main.ts'), 'shell', '--shell', 'bash'], { env: environment(place) })
+  child.stdin.end('echo "prompt: $PS1"; complete -p ibmcloud; command -v ibmcloud\nexit 3\n')
+  const { status, stdout } = await finish(child, 60_000)
+  assert.equal(status, 3)
+  assert.match(stdout, /prompt: \(everleaf\)/)
+  assert.match(stdout, /complete .*_ibmcloud ibmcloud/)
+  assert.match(stdout, new RegExp(`${place.home}/cli/bin/ibmcloud`))
+  assert.equal(statSync(join(place.home, 'cli/shell/bashrc')).mode & 0o777, 0o600)
+})
+
+test('env is written for each shell, and another one is refused', async () => {
+  const as = async (shell: string) => (await everleaf(['env', '--shell', shell], place)).stdout
+  assert.match(await as('bash'), /^export IAM_IDENTITY_URL='http/m)
+  assert.match(await as('fish'), /^set -gx IAM_IDENTITY_URL 'http/m)
+  const { status, stderr } = await everleaf(['env', '--shell', 'tcsh'], place)
+  assert.equal(status, 2)
+  assert.match(stderr, /bash, zsh and fish/)
+})
+
+test('the names go into a hosts file once, are replaced, and come out again; what stood there stays', async () => {
+  const file = join(place.home, 'hosts')
+  writeFileSync(file, '127.0.0.1 localhost\n# mine')
+  for (let time = 0; time < 2; time++) assert.equal((await everleaf(['hosts', '--write', file], place)).status, 0)
+  const text = readFileSync(file, 'utf8')
+  for (const name of [
+    'iam.cloud.ibm.com',
+    'au-syd.event-notifications.cloud.ibm.com',
+    `${platform.env.SECRETS_MANAGER_URL?.split('/').at(-1)}.eu-de.secrets-manager.appdomain.cloud`,
+  ])
+    assert.equal(text.split('\n').filter((line) => line.endsWith(` ${name}`)).length, 1, name)
+  assert.equal((await everleaf(['hosts', '--remove', file], place)).status, 0)
+  assert.equal(readFileSync(file, 'utf8'), '127.0.0.1 localhost\n# mine\n')
+  assert.equal((await everleaf(['hosts', '--write', join(place.home, 'none/hosts')], place)).status, 3)
+})
