@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { allFamilies } from '../apps/cli/src/ibmcloud/families.ts'
 import { usage } from '../apps/cli/src/ibmcloud/help.ts'
 import { VARIABLES } from '../apps/sync/src/config.ts'
-import { REASONS } from '../packages/pki/src/reasons.ts'
+import { MENDS } from '../packages/pki/src/mends.ts'
+import { type ReasonCode, REASONS } from '../packages/pki/src/reasons.ts'
 import { CODES as codeEngine } from '../services/code-engine/src/errors.ts'
 import { BUILD_MEMBERS, RUN_MEMBERS } from '../services/code-engine/src/without-effect.ts'
 import { CODES as eventNotifications } from '../services/event-notifications/src/errors.ts'
@@ -45,8 +46,8 @@ const pages = {
     '# What the certificate gate says',
     'The gate stands before every replacement: sync asks it, and Code Engine before it serves a new pair. `code`: what it means.',
     table(
-      ['code', 'meaning'],
-      Object.entries(REASONS).map(([code, meaning]) => [`\`${code}\``, meaning]),
+      ['code', 'meaning', 'how to mend it'],
+      Object.entries(REASONS).map(([code, meaning]) => [`\`${code}\``, meaning, MENDS[code as ReasonCode]]),
     ),
   ],
   'docs/reference/ignored.md': [

@@ -4,6 +4,7 @@ export { type AcceptOption, decide, type Examination, examine, type GateQuestion
 export { type Proof, provesPair } from './handshake.ts'
 export { covers } from './host-names.ts'
 export { type ImportedInput, type ImportedMetadata, type ImportedResult, parseImported } from './pair.ts'
+export { MENDS } from './mends.ts'
 export { type PemBlock, type PemFault, type PemResult, parsePem, writePem } from './pem.ts'
 export { type Field, type Position, REASONS, type Reason, type ReasonCode } from './reasons.ts'
 export type { Trust } from './trust.ts'

@@ -1,0 +1,78 @@
+import type { ReasonCode } from './reasons.ts'
+
+const ASK_AGAIN = 'Ask the authority for a new certificate, and tell it what is wrong with this one.'
+const NEW_KEY = 'Make a new key and have it certified: openssl req -new -newkey rsa:2048 -noenc -keyout key.pem -out request.csr'
+const EXPORT = 'Export the certificate again as PEM, and copy the whole file.'
+const AS_PEM = 'openssl x509 -inform DER -in FILE -out certificate.pem'
+const RIGHT_ISSUER = 'Take the intermediate certificates that the authority publishes for this certificate today.'
+const ANOTHER_AUTHORITY = 'This is for the authority to mend: take a certificate from another of its issuers.'
+const LEAVE_OUT = 'Leave it out; everleaf certificate check FILE says what is left.'
+const ASK_THE_WEB = 'Public authorities do not issue such: ask for a new certificate, or trust the private authority by its own root.'
+
+/** How an operator mends what a reason speaks of: a sentence, or the command that does it. */
+export const MENDS: Readonly<Record<ReasonCode, string>> = {
+  empty: 'Give the certificate, leaf first, then its intermediates.',
+  'too-large': 'Leave out what does not belong to the chain.',
+  'too-many-certificates': 'Leave out what does not belong to the chain; a server sends two or three.',
+  'no-pem': EXPORT,
+  'der-not-pem': AS_PEM,
+  'literal-newlines': 'printf \'%b\' "$PEM" > certificate.pem',
+  'lost-line-breaks': EXPORT,
+  'bad-boundary': EXPORT,
+  truncated: EXPORT,
+  'bad-base64': EXPORT,
+  'binary-junk': EXPORT,
+  'unexpected-block': LEAVE_OUT,
+  'key-missing': 'Give the private key that the request was made with.',
+  'encrypted-key': 'openssl pkey -in KEY -out key.pem',
+  'two-keys': 'Give only the key that belongs to the certificate.',
+  'key-in-certificate': 'Put the key into its own field, and treat it as known wherever this file has been.',
+  'unreadable-key': 'openssl pkey -in KEY -check -noout',
+  'unreadable-certificate': EXPORT,
+  'trailing-data': EXPORT,
+  'old-version': ASK_AGAIN,
+  'bad-serial': ASK_AGAIN,
+  'duplicate-extension': ASK_AGAIN,
+  'unknown-critical-extension': ASK_AGAIN,
+  'leaf-missing': 'Add the certificate of the server itself, before those of the authorities.',
+  'key-mismatch': 'Take the key that the request of this certificate was made with: openssl x509 -in FILE -pubkey -noout; openssl pkey -in KEY -pubout',
+  'ca-leaf': ASK_AGAIN,
+  'leaf-key-usage': ASK_AGAIN,
+  'leaf-extended-key-usage': ASK_AGAIN,
+  'no-san': 'Make a new request with every host: openssl req -new -key KEY -addext subjectAltName=DNS:HOST -out request.csr',
+  'host-not-covered': 'Have a certificate issued that names this host, or stop serving it with this one.',
+  expired: 'Have it renewed.',
+  'not-yet-valid': 'Wait until it begins, or set the clock right.',
+  'expires-too-soon': 'Have it renewed.',
+  'older-than-in-place': 'Give the newest certificate.',
+  'weak-rsa-key': NEW_KEY,
+  'oversized-key': NEW_KEY,
+  'bad-rsa-exponent': NEW_KEY,
+  'bad-rsa-modulus': NEW_KEY,
+  'close-rsa-primes': NEW_KEY,
+  'unsupported-key': NEW_KEY,
+  'weak-signature': ASK_AGAIN,
+  'unsupported-signature': ASK_AGAIN,
+  'missing-intermediate': 'Add the intermediate certificate; openssl x509 -in FILE -noout -ext authorityInfoAccess says where its issuer publishes it.',
+  'lone-leaf': 'Add the intermediate certificate, unless every client knows the issuer.',
+  'unrelated-certificate': LEAVE_OUT,
+  'broken-signature': RIGHT_ISSUER,
+  'issuer-expired': RIGHT_ISSUER,
+  'issuer-not-yet-valid': RIGHT_ISSUER,
+  'issuer-not-ca': RIGHT_ISSUER,
+  'issuer-extended-key-usage': RIGHT_ISSUER,
+  'path-too-long': ANOTHER_AUTHORITY,
+  'name-constraint': ANOTHER_AUTHORITY,
+  'key-identifier': ASK_THE_WEB,
+  criticality: ASK_THE_WEB,
+  'nameless-authority': ASK_THE_WEB,
+  'bad-alternative-name': ASK_THE_WEB,
+  'common-name': 'Ask for a new certificate whose common name is also one of its alternative names.',
+  'web-extended-key-usage': ASK_THE_WEB,
+  'bad-name-constraint': ASK_THE_WEB,
+  'odd-rsa-size': NEW_KEY,
+  'bad-authority-information': ASK_THE_WEB,
+  untrusted: 'Give the intermediates up to a trusted root, or the root itself with --trust.',
+  'bad-trust': 'Give the roots as PEM certificates.',
+  'too-complex': 'Give only the certificates of one chain.',
+}
