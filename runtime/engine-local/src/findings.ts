@@ -25,7 +25,7 @@ export function findingsOf(mode: Mode, refusals: readonly string[]): readonly Fi
       subject: 'network',
       works: false,
       message:
-        'Instances share the network of this machine: PORT is a free port that the engine chooses, not the one of the app, and an app may listen on more than loopback.',
+        'Instances share the network of this machine: PORT is a free port that the engine chooses, not the one of the app, and an app may listen on more than loopback. A program that does not read PORT is found at its own port; one instance of it can run, while that port is free (--http-port moves the one of Everleaf from 8080).',
     },
     { subject: 'limits', works: false, message: 'Memory and processor limits are not enforced by this engine; open files and core dumps are.' },
   ]

@@ -15,11 +15,14 @@ export type LocalInstanceInput = {
   readonly leftovers: readonly string[]
 }
 
+/** A program that reads PORT answers within this: only then is it asked where else it listens. */
+const WATCH_AFTER_MS = 300
+
 /** One process, or one process tree, of the helper's. */
 export class LocalInstance implements Instance {
   readonly name: string
   readonly startedAt: number
-  readonly address: { readonly host: string; readonly port: number }
+  readonly address: { readonly host: string; port: number }
   readonly started: Promise<void>
   readonly ready: Promise<void>
   readonly exited: Promise<Exit>
@@ -27,6 +30,7 @@ export class LocalInstance implements Instance {
   readonly #started = Promise.withResolvers<void>()
   readonly #exited = Promise.withResolvers<Exit>()
   readonly #gone = new AbortController()
+  readonly #listens = Promise.withResolvers<void>()
   #lastWords = ''
 
   constructor(input: LocalInstanceInput) {
@@ -67,6 +71,8 @@ export class LocalInstance implements Instance {
         return spec.log({ at, stream: message.stream, text: message.text })
       case 'dropped':
         return spec.log({ at, stream: 'stderr', text: `[everleaf] ${message.lines} lines were dropped: the instance writes faster than is kept` })
+      case 'listens':
+        return this.#listens.resolve()
       case 'exit':
         return this.end(message)
     }
@@ -93,8 +99,40 @@ export class LocalInstance implements Instance {
   async #becomeReady(): Promise<void> {
     const { world, spec, port } = this.#input
     await this.started
-    if (port === undefined) return
-    await untilReady({ world, port, probe: spec.readiness, signal: this.#gone.signal })
+    if (port === undefined || spec.port === undefined) return
+    const settled = new AbortController()
+    const signal = AbortSignal.any([this.#gone.signal, settled.signal])
+    const own = untilReady({ world, port, probe: spec.readiness, signal })
+    try {
+      await Promise.race([own, this.#onItsOwnPort(spec.port, signal)])
+    } finally {
+      settled.abort()
+      own.catch(() => {})
+    }
     this.#gone.signal.throwIfAborted()
+  }
+
+  /**
+   * A program with its port fixed in its code does not read PORT: it is reached where it listens. One such instance can be at a time, as
+   * instances share the network of this machine.
+   */
+  async #onItsOwnPort(port: number, signal: AbortSignal): Promise<void> {
+    const { world, spec, send } = this.#input
+    try {
+      await world.sleep(WATCH_AFTER_MS, signal)
+      send({ type: 'watch', id: spec.name, port })
+      await Promise.race([
+        this.#listens.promise,
+        new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })),
+      ])
+      // One that reads PORT may have this port for something else, and opens it first.
+      await world.sleep(WATCH_AFTER_MS, signal)
+      await untilReady({ world, port, probe: spec.readiness, signal })
+      this.address.port = port
+    } catch (error) {
+      if (this.#gone.signal.aborted) throw error
+      // The port of PORT was faster.
+      return new Promise(() => {})
+    }
   }
 }

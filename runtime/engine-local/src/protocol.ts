@@ -13,6 +13,8 @@ export type ToHelper =
   /** Replaces a file in one step. */
   | { readonly type: 'write'; readonly call: number; readonly file: FileSpec & { readonly text: string } }
   | { readonly type: 'remove'; readonly paths: readonly string[] }
+  /** Tells `listens` once something of the instance's does so on this TCP port. */
+  | { readonly type: 'watch'; readonly id: string; readonly port: number }
   | { readonly type: 'signal'; readonly id: string; readonly signal: 'SIGTERM' | 'SIGKILL' }
 
 export type FileSpec = { readonly path: string; readonly mode: number; readonly uid: number | undefined }
@@ -23,5 +25,6 @@ export type FromHelper =
   | { readonly type: 'refused'; readonly id: string; readonly message: string }
   | { readonly type: 'line'; readonly id: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly type: 'dropped'; readonly id: string; readonly lines: number }
+  | { readonly type: 'listens'; readonly id: string; readonly port: number }
   | { readonly type: 'exit'; readonly id: string; readonly code: number | null; readonly signal: string | null }
   | { readonly type: 'done'; readonly call: number; readonly error: string | undefined }

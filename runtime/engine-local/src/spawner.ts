@@ -4,7 +4,7 @@
  * `argv[2]` is `sandbox` (it is process 1 of its own process tree; `launcher.ts`) or `plain`.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chownSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
 import type { FileSpec, FromHelper, ToHelper } from './protocol.ts'
@@ -18,6 +18,8 @@ const LINES_A_SECOND = 1000
 const BACKLOG_BYTES = 4 * 1024 * 1024
 /** How long after its end an instance's last output is awaited. */
 const LAST_OUTPUT_MS = 100
+/** Between two looks at the ports of an instance. */
+const WATCH_MS = 200
 
 type Running = { readonly process: ChildProcess; allowance: number; refilledAt: number; dropped: number; killed: boolean }
 
@@ -53,6 +55,8 @@ function handle(message: ToHelper): void {
       return start(message)
     case 'signal':
       return signal(message.id, message.signal)
+    case 'watch':
+      return watch(message.id, message.port)
     case 'remove':
       for (const path of message.paths) rmSync(path, { recursive: true, force: true })
       return
@@ -134,6 +138,50 @@ function signal(id: string, name: 'SIGTERM' | 'SIGKILL'): void {
   if (program !== undefined) return send(program, 'SIGTERM')
   entry.killed = true
   send(first ?? pid, 'SIGKILL')
+}
+
+/** Looks again and again, for as long as the instance lives, whether it listens on a port by itself. */
+function watch(id: string, port: number): void {
+  const pid = running.get(id)?.process.pid
+  if (pid === undefined) return
+  if (listens([pid, ...descendantsOf(pid)], port)) return tell({ type: 'listens', id, port })
+  setTimeout(() => watch(id, port), WATCH_MS)
+}
+
+/** Whether one of these processes has a listening socket on a TCP port of any address. Linux alone says. */
+function listens(pids: readonly number[], port: number): boolean {
+  const wanted = port.toString(16).toUpperCase().padStart(4, '0')
+  const sockets = new Set<string>()
+  for (const file of ['/proc/net/tcp', '/proc/net/tcp6'])
+    for (const line of read(file).split('\n').slice(1)) {
+      const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
+      if (state === LISTENING && local.endsWith(`:${wanted}`)) sockets.add(`socket:[${inode}]`)
+    }
+  return sockets.size > 0 && pids.some((pid) => filesOf(pid).some((file) => sockets.has(file)))
+}
+
+const LISTENING = '0A'
+
+function filesOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`)
+      } catch {
+        return '' // closed meanwhile
+      }
+    })
+  } catch {
+    return [] // it ended meanwhile
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return '' // not Linux
+  }
 }
 
 function childOf(pid: number): number | undefined {
