@@ -18,6 +18,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   gateway: ['world', 'pki', 'link'],
   iam: ['world', 'pki', 'store', 'jobs', 'http'],
   'resource-controller': ['world', 'pki', 'store', 'jobs', 'http'],
+  'object-storage': ['world', 'store', 'http'],
   'secrets-manager': ['world', 'pki', 'store', 'jobs', 'http'],
   'event-notifications': ['world', 'pki', 'store', 'jobs', 'http'],
   'code-engine': ['world', 'pki', 'store', 'jobs', 'http', 'link', 'engine'],

@@ -9,6 +9,7 @@ import { CODES as codeEngine } from '../services/code-engine/src/errors.ts'
 import { BUILD_MEMBERS, RUN_MEMBERS } from '../services/code-engine/src/without-effect.ts'
 import { CODES as eventNotifications } from '../services/event-notifications/src/errors.ts'
 import { IDENTITY_CODES, POLICY_CODES, TOKEN_CODES } from '../services/iam/src/errors.ts'
+import { CODES as objectStorage } from '../services/object-storage/src/errors.ts'
 import { CODES as resourceController } from '../services/resource-controller/src/errors.ts'
 import { codes as secretsManager } from '../services/secrets-manager/src/errors.ts'
 
@@ -20,6 +21,7 @@ const apis = {
   'IAM: token endpoint': TOKEN_CODES,
   'IAM: identity': IDENTITY_CODES,
   'IAM: policies': POLICY_CODES,
+  'Object Storage': objectStorage,
   'Resource controller and resource manager': resourceController,
   'Secrets Manager': secretsManager,
 }

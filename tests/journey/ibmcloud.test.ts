@@ -79,7 +79,7 @@ test('wrong words are refused with the nearest right ones, and what is absent by
     [['resorce'], 2, /ibmcloud resource/],
     [['resource', 'service-instance-create', 'x', 'event-notifications', 'lit', 'eu-de'], 2, /It has: lite, standard/],
     [['target', '-r', 'eu-dee'], 2, /Did you mean eu-de\?/],
-    [['cos', 'buckets'], 1, /does not have "cos"/],
+    [['cos', 'aspera'], 1, /does not have "aspera"/],
     [['resource', 'service-keys'], 1, /does not have "service-keys"/],
     [['login', '--sso'], 1, /--apikey @FILE/],
   ] as const) {

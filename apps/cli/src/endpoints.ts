@@ -25,6 +25,7 @@ export function endpoints({ ports, login, caFile, trustFile }: Found): Record<st
     IBMCLOUD_IAM_API_ENDPOINT: iam,
     IAM_AUTH_URL: iam,
     ...Object.fromEntries(services),
+    COS_ENDPOINT: `${base}/object-storage`,
     EVENT_NOTIFICATIONS_GUID: login.eventNotifications,
     CODE_ENGINE_PROJECT_ID: login.project,
     SSL_CERT_FILE: trustFile,

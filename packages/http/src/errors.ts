@@ -37,7 +37,9 @@ export type Dialect = {
     readonly unavailable: string
     readonly internal: string
   }
-  /** The JSON body of a refusal. `trace` is the request's id, also in the reply's headers. */
+  /** The media type of refusals whose body is text already. Default: JSON. */
+  readonly type?: string
+  /** The body of a refusal. `trace` is the request's id, also in the reply's headers. */
   readonly body: (
     error: { status: number; code: string; message: string; details: ErrorDetails },
     request: { trace: string; url: string; userAgent: string; now: Date },

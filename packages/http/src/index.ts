@@ -9,6 +9,7 @@ export {
   type Operation,
   operationsOf,
   type Read,
+  RawReply,
   type Resource,
   type Route,
   StreamReply,

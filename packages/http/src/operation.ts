@@ -44,6 +44,8 @@ export type Call<D> = {
   /** Scheme, host and prefix the caller used, without a trailing slash: what hrefs start with. */
   readonly baseUrl: string
   readonly headers: Readonly<Record<string, string | undefined>>
+  /** As it came, with its query: for names that a router would change (a slash at their end). */
+  readonly url: string
   readonly setHeader: (name: string, value: string) => void
   /** Asks the guard about something beside the route's own action and resource. */
   readonly may: (action: string, resource: Resource) => Promise<boolean>
@@ -97,7 +99,7 @@ export type Operation = Shapes<TSchema | undefined, TSchema | undefined> & {
 }
 
 /** One line: method, path, IAM action (`public`: no token needed; `any`: any good token), operation. */
-export type Route = readonly [method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, action: string, operation: Operation]
+export type Route = readonly [method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, action: string, operation: Operation]
 
 /** The two makers of operations for one service: T are its tables, D what it needs of others. */
 export function operationsOf<T, D>() {
@@ -124,6 +126,18 @@ export class StreamReply {
   constructor(type: string, chunks: AsyncIterable<string | Buffer>) {
     this.type = type
     this.chunks = chunks
+  }
+}
+
+/** What an operation gives whose answer is no JSON, or has headers and a status of its own. */
+export class RawReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | AsyncIterable<Buffer> | undefined
+  constructor({ status, headers, body }: { status: number; headers: Readonly<Record<string, string>>; body: RawReply['body'] }) {
+    this.status = status
+    this.headers = headers
+    this.body = body
   }
 }
 

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import findMyWay from 'find-my-way'
 import { ApiError, type Dialect } from './errors.ts'
 import { parseJson } from './json.ts'
-import { type Guard, type Identity, type Operation, type Read, type Resource, type Route, StreamReply, type Write } from './operation.ts'
+import { type Guard, type Identity, type Operation, type Read, type Resource, RawReply, type Route, StreamReply, type Write } from './operation.ts'
 import { ROUTER_OPTIONS } from './server.ts'
 import { checkBody, checkQuery, unknownMembers } from './shapes.ts'
 
@@ -47,7 +47,7 @@ export function mountService(app: FastifyInstance, service: Service, platform: P
   )
 }
 
-const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 type Steps = {
   readonly method: string
@@ -143,6 +143,7 @@ function callOf(request: FastifyRequest, reply: FastifyReply, { service, platfor
     requestId: request.id,
     baseUrl: `${proto}://${host}${basePath(request, service, prefix)}`,
     headers: request.headers as Record<string, string | undefined>,
+    url: request.url,
     setHeader: (name: string, value: string) => void reply.header(name, value),
     may: (action: string, resource: Resource) => platform.guard.authorize(identity, action, resource),
   }
@@ -253,6 +254,13 @@ function auditLine(tx: Tx, read: Read<unknown, unknown>, input: { params: Readon
 
 function send(reply: FastifyReply, operation: Operation, result: unknown): unknown {
   if (reply.sent) return reply
+  if (result instanceof RawReply) {
+    const { status, headers, body } = result
+    return reply
+      .code(status)
+      .headers(headers)
+      .send(typeof body === 'object' ? Readable.from(body, { objectMode: false }) : body)
+  }
   if (result instanceof StreamReply) {
     // Written as it comes: nobody on the way is to wait for more.
     return reply
@@ -291,7 +299,12 @@ function refuse(error: unknown, request: FastifyRequest, reply: FastifyReply, { 
   if (shown.details.retryAfterSeconds !== undefined) reply.header('retry-after', String(shown.details.retryAfterSeconds))
   const context = { trace, url: request.url.split('?')[0] ?? '', userAgent: single(request.headers['user-agent']) ?? '', now: platform.world.now() }
   const body = service.dialect.body({ status: shown.status, code: shown.code, message: shown.message, details: shown.details }, context)
-  return reply.code(shown.status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(body))
+  if (shown.status === 304) return reply.code(304).send()
+  const { type } = service.dialect
+  return reply
+    .code(shown.status)
+    .header('content-type', type ?? 'application/json; charset=utf-8')
+    .send(type === undefined ? JSON.stringify(body) : String(body))
 }
 
 function asApiError(error: unknown, { codes }: Dialect): ApiError {

@@ -47,7 +47,7 @@ export const create = operation({
       return toShape(again, baseUrl)
     await requireRoomForProject(context)
     const id = world.id()
-    const { region } = deps.settings
+    const region = regionOfHost(context.headers) ?? deps.settings.region
     const row: ProjectRow = {
       id,
       account: identity.account,
@@ -69,6 +69,12 @@ export const create = operation({
     return toShape(row, baseUrl)
   },
 })
+
+/** IBM's API has a host for each region, and a project belongs to the one that it was asked of. */
+function regionOfHost(headers: Readonly<Record<string, string | undefined>>): string | undefined {
+  const host = headers['x-forwarded-host'] ?? headers.host ?? ''
+  return /^api\.(?:private\.)?([a-z]{2}-[a-z]{2,5})\.codeengine\.cloud\.ibm\.com(?::\d+)?$/.exec(host)?.[1]
+}
 
 export const get = lookup({
   query: Versioned,

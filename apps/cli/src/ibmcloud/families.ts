@@ -9,6 +9,7 @@ const ENTRIES: readonly Entry[] = [
   { names: ['plugin'], load: async () => (await import('./plugin/family.ts')).family },
   { names: ['resource'], load: async () => (await import('./resource/family.ts')).family },
   { names: ['code-engine', 'ce'], load: async () => (await import('./code-engine/family.ts')).family },
+  { names: ['cos'], load: async () => (await import('./object-storage/family.ts')).family },
   { names: ['event-notifications', 'en'], load: async () => (await import('./event-notifications/family.ts')).family },
   { names: ['secrets-manager', 'sm'], load: async () => (await import('./secrets-manager/family.ts')).family },
 ]

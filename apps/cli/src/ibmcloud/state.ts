@@ -16,6 +16,8 @@ export type State = {
   readonly secretsManagerUrl?: string
   /** The id of the project that `ce project select` chose. */
   readonly codeEngineProject?: string
+  /** The instance of Object Storage that new buckets belong to. */
+  readonly cosCrn?: string
   readonly group?: { readonly id: string; readonly name: string }
 }
 

@@ -5,6 +5,7 @@ import { createServer, loadChecks, mountService } from '@everleaf/http'
 import { createIam } from '@everleaf/iam'
 import { createRunner } from '@everleaf/jobs'
 import { createCoreSide, LINK_PATH, LINK_PROTOCOL } from '@everleaf/link'
+import { createObjectStorage } from '@everleaf/object-storage'
 import { createResourceController } from '@everleaf/resource-controller'
 import { createSecretsManager } from '@everleaf/secrets-manager'
 import { firstBrokenAuditLine, openStore, openVault, SealBroken, type Store, type Vault } from '@everleaf/store'
@@ -79,7 +80,7 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
   const at = addresses(options)
   const http = outgoing({ ports, domain: config.domain, region: config.region, ca: pki.ca })
   const services = await wire({ world, store, vault, config, ports, at, home, pki, http })
-  const { iam, resourceController, secretsManager, eventNotifications, codeEngine, link, upkeep } = services
+  const { iam, resourceController, secretsManager, eventNotifications, codeEngine, objectStorage, link, upkeep } = services
   const server = createServer(world)
   const platform = { world, store, guard: iam.guard }
   for (const service of [
@@ -90,6 +91,7 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
     eventNotifications.service,
     codeEngine.service,
     codeEngine.serviceV1,
+    objectStorage.service,
   ])
     mountService(server, service, platform)
   const { promise: edgeIsThere, resolve: edgeCame } = Promise.withResolvers<void>()
@@ -106,6 +108,7 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
     alone: true,
     handlers: { ...iam.jobs, ...secretsManager.jobs, ...eventNotifications.jobs, ...codeEngine.jobs, ...upkeep.jobs },
   })
+  await objectStorage.sweep()
   await iam.schedule()
   await upkeep.schedule()
   await server.ready()
@@ -186,6 +189,7 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
         await iam.instanceDeleted(tx, instance.guid)
         if (instance.service === 'secrets-manager') await secretsManager.forgetInstance(tx, instance.guid)
         if (instance.service === 'event-notifications') await eventNotifications.removeInstance(tx, instance.guid)
+        if (instance.service === 'cloud-object-storage') await objectStorage.forgetInstance(tx, instance.guid)
       },
     },
   })
@@ -260,6 +264,13 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
       issueCertificate: pki.issue,
     },
   })
+  const objectStorage = createObjectStorage({
+    world,
+    store,
+    vault,
+    deps: { instanceOf: resourceController.instanceOf },
+    settings: { region: config.region, dataFolder: home.data },
+  })
   const items = itemsOf({ codeEngine, resourceController, pki, config, apply: (difference) => link.apply(difference) })
   const link = createCoreSide({
     world,
@@ -279,5 +290,5 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
       void codeEngine.onEdgeEvent(event).catch((error: unknown) => world.log.error({ error: String(error) }, 'what happened at the edge could not be written')),
   })
   const upkeep = upkeepOf({ world, store, pki, config, apply: (difference) => link.apply(difference) })
-  return { iam, resourceController, secretsManager, eventNotifications, codeEngine, link, upkeep }
+  return { iam, resourceController, secretsManager, eventNotifications, codeEngine, objectStorage, link, upkeep }
 }

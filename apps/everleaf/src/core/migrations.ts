@@ -2,6 +2,7 @@ import { migrations as codeEngine } from '@everleaf/code-engine'
 import { migrations as eventNotifications } from '@everleaf/event-notifications'
 import { migrations as iam } from '@everleaf/iam'
 import { migrations as jobs } from '@everleaf/jobs'
+import { migrations as objectStorage } from '@everleaf/object-storage'
 import { migrations as resourceController } from '@everleaf/resource-controller'
 import { migrations as secretsManager } from '@everleaf/secrets-manager'
 import type { Migration } from '@everleaf/store'
@@ -16,4 +17,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   ...secretsManager,
   ...eventNotifications,
   ...codeEngine,
+  ...objectStorage,
 }

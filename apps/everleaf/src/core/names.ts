@@ -9,6 +9,10 @@ function regionsWith(region: string): string[] {
   return [...new Set([region, ...REGIONS])]
 }
 
+function objectStorageHosts(region: string): string[] {
+  return ['', 'private.', 'direct.'].map((kind) => `s3.${kind}${region}.cloud-object-storage.appdomain.cloud`)
+}
+
 type Where = { readonly domain: string; readonly region: string }
 type ApiHost = { readonly host: string; readonly prefix: string }
 
@@ -21,11 +25,13 @@ export function apiHosts({ domain, region: own }: Where): ApiHost[] {
     // Event Notifications' own path begins with its name already.
     ...at('', `event-notifications.${domain}`),
     ...at('/codeengine', `codeengine.${domain}`),
+    ...at('/object-storage', `s3.${domain}`, ...['us', 'eu', 'ap'].flatMap(objectStorageHosts)),
     ...regionsWith(own).flatMap((region) => [
       ...at('/iam', `private.${region}.iam.cloud.ibm.com`),
       ...at('/resource-controller', `private.${region}.resource-controller.cloud.ibm.com`),
       ...at('', `${region}.event-notifications.cloud.ibm.com`, `private.${region}.event-notifications.cloud.ibm.com`),
       ...at('/codeengine', `api.${region}.codeengine.cloud.ibm.com`, `api.private.${region}.codeengine.cloud.ibm.com`),
+      ...at('/object-storage', ...objectStorageHosts(region)),
     ]),
   ]
 }

@@ -166,7 +166,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     report: (runs) => call().indices({ runs }),
     settings: { parallelism: config.settings.jobParallelism ?? fittingParallelism(), graceMs: JOB_GRACE_MS },
   })
-  const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket } })
+  const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket, rawPaths: ['/object-storage'] } })
   const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, events, addresses }
   return parts
 }

@@ -1,5 +1,5 @@
 import { ApiFailure, path } from '@everleaf/clients'
-import { type Context, confirm } from '../context.ts'
+import { type Context, confirm, regionOf } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { facts, table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
@@ -68,9 +68,12 @@ const create: Command = {
     say(context, given, `Creating project '${name}'...`)
     const group = context.state().group?.id
     const tags = given.texts('tag')
-    let raw = await context
-      .api(V2)
-      .post<Item>('/projects', { name, ...(group === undefined ? {} : { resource_group_id: group }), ...(tags.length === 0 ? {} : { tags }) })
+    let raw = await context.api(V2).post<Item>(
+      '/projects',
+      { name, ...(group === undefined ? {} : { resource_group_id: group }), ...(tags.length === 0 ? {} : { tags }) },
+      // A project belongs to the region whose host is asked for it.
+      { headers: { host: `api.${regionOf(context)}.codeengine.cloud.ibm.com` } },
+    )
     const id = String(raw.id)
     if (wait)
       raw = await waitFor(context, {

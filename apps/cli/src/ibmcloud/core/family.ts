@@ -19,7 +19,6 @@ export const family: Family = {
     'cf',
     'config',
     'context',
-    'cos',
     'cr',
     'dns',
     'enterprise',

@@ -1,0 +1,237 @@
+import { confirm, regionOf } from '../context.ts'
+import type { Command, Family, Flag } from '../grammar.ts'
+import { outputFlag, print } from '../output.ts'
+import { facts, table } from '../table.ts'
+import { WrongUse } from '../wrong-use.ts'
+import { ask, elements, instanceOf, objectPath } from './client.ts'
+
+const BUCKET: Flag = { name: 'bucket', value: 'NAME', about: 'the bucket', required: true }
+const KEY: Flag = { name: 'key', value: 'KEY', about: 'the object', required: true }
+const REGION: Flag = { name: 'region', value: 'REGION', about: 'its region; Everleaf keeps the buckets of all regions' }
+const FORCE: Flag = { name: 'force', short: 'f', about: 'without asking' }
+const INSTANCE: Flag = { name: 'ibm-service-instance-id', value: 'CRN', about: 'the instance, by its CRN or GUID' }
+const OUTPUT = outputFlag('json')
+const CLASSES = ['standard', 'smart', 'vault', 'cold', 'onerate_active']
+
+const configCrn: Command = {
+  words: ['config', 'crn'],
+  about: 'the instance that new buckets belong to',
+  flags: [{ name: 'crn', value: 'CRN', about: 'from now on' }, { name: 'list', about: 'which it is' }, FORCE],
+  async run(context, given) {
+    const crn = given.text('crn')
+    if (crn === undefined) return context.screen.result(facts([['CRN', context.state().cosCrn ?? '']]))
+    context.change({ cosCrn: crn })
+    context.screen.note('Saving new Service Instance ID...\nOK\nSuccessfully stored your service instance ID.')
+  },
+}
+
+const configList: Command = {
+  words: ['config', 'list'],
+  about: 'what is remembered',
+  async run(context) {
+    context.screen.result(
+      facts([
+        ['CRN', context.state().cosCrn ?? ''],
+        ['Default Region', regionOf(context)],
+      ]),
+    )
+  },
+}
+
+const bucketCreate: Command = {
+  words: ['bucket-create'],
+  synonyms: [['create-bucket']],
+  about: 'make a bucket',
+  flags: [
+    BUCKET,
+    {
+      name: 'class',
+      value: 'CLASS',
+      about: CLASSES.join(', '),
+      check: (text) => (CLASSES.includes(text.toLowerCase()) ? undefined : `it is one of ${CLASSES.join(', ')}.`),
+    },
+    INSTANCE,
+    REGION,
+    OUTPUT,
+  ],
+  async run(context, given) {
+    const location = `${given.text('region') ?? regionOf(context)}-${(given.text('class') ?? 'standard').toLowerCase()}`
+    const body = `<CreateBucketConfiguration><LocationConstraint>${location}</LocationConstraint></CreateBucketConfiguration>`
+    const bucket = given.need('bucket')
+    const headers = { 'ibm-service-instance-id': instanceOf(context, given.text('ibm-service-instance-id')), 'content-type': 'application/xml' }
+    await ask(context, { method: 'PUT', path: `/${encodeURIComponent(bucket)}`, headers, body })
+    if (await print(context.screen, given.text('output'), { Bucket: bucket, LocationConstraint: location })) return
+    context.screen.note(
+      `OK\nDetails about bucket ${bucket}:\nRegion: ${given.text('region') ?? regionOf(context)}\nClass: ${given.text('class') ?? 'standard'}`,
+    )
+  },
+}
+
+const buckets: Command = {
+  words: ['buckets'],
+  synonyms: [['list-buckets']],
+  about: 'the buckets of an instance',
+  flags: [INSTANCE, OUTPUT],
+  async run(context, given) {
+    const { text } = await ask(context, {
+      method: 'GET',
+      path: '/',
+      headers: { 'ibm-service-instance-id': instanceOf(context, given.text('ibm-service-instance-id')) },
+    })
+    const [names, dates] = [elements(text, 'Name'), elements(text, 'CreationDate')]
+    const found = names.map((Name, at) => ({ Name, CreationDate: dates[at] ?? '' }))
+    if (await print(context.screen, given.text('output'), { Buckets: found })) return
+    context.screen.note(`OK\n${found.length} buckets found in your account:\n`)
+    context.screen.result(
+      table(
+        ['Name', 'Date Created'],
+        found.map(({ Name, CreationDate }) => [Name, CreationDate]),
+      ),
+    )
+  },
+}
+
+const bucketHead: Command = {
+  words: ['bucket-head'],
+  about: 'whether a bucket is there',
+  flags: [BUCKET, REGION],
+  async run(context, given) {
+    await ask(context, { method: 'HEAD', path: `/${encodeURIComponent(given.need('bucket'))}` })
+    context.screen.note(`OK\nThe bucket ${given.need('bucket')} is there.`)
+  },
+}
+
+const bucketDelete: Command = {
+  words: ['bucket-delete'],
+  about: 'delete an empty bucket',
+  flags: [BUCKET, REGION, FORCE],
+  async run(context, given) {
+    const bucket = given.need('bucket')
+    await confirm(context, given.is('force'), `Delete the bucket ${bucket}?`)
+    await ask(context, { method: 'DELETE', path: `/${encodeURIComponent(bucket)}` })
+    context.screen.note(`OK\nThe bucket ${bucket} was deleted.`)
+  },
+}
+
+const objects: Command = {
+  words: ['objects'],
+  synonyms: [['list-objects-v2'], ['objects-v2']],
+  about: 'the objects of a bucket',
+  flags: [BUCKET, { name: 'prefix', value: 'TEXT', about: 'only keys that begin with this' }, REGION, OUTPUT],
+  async run(context, given) {
+    const found: { Key: string; LastModified: string; Size: number }[] = []
+    for (let token: string | undefined = ''; token !== undefined;) {
+      const query = new URLSearchParams({
+        'list-type': '2',
+        prefix: given.text('prefix') ?? '',
+        'encoding-type': 'url',
+        ...(token === '' ? {} : { 'continuation-token': token }),
+      })
+      const { text } = await ask(context, { method: 'GET', path: `/${encodeURIComponent(given.need('bucket'))}?${query}` })
+      const [dates, sizes] = [elements(text, 'LastModified'), elements(text, 'Size')]
+      for (const [at, key] of elements(text, 'Key').entries())
+        found.push({ Key: decodeURIComponent(key), LastModified: dates[at] ?? '', Size: Number(sizes[at]) })
+      token = elements(text, 'NextContinuationToken')[0]
+    }
+    if (await print(context.screen, given.text('output'), { Contents: found })) return
+    context.screen.note(`OK\nFound ${found.length} objects in bucket '${given.need('bucket')}':\n`)
+    context.screen.result(
+      table(
+        ['Name', 'Last Modified (UTC)', 'Object Size'],
+        found.map(({ Key, LastModified, Size }) => [Key, LastModified, `${Size} B`]),
+      ),
+    )
+  },
+}
+
+const objectPut: Command = {
+  words: ['object-put'],
+  synonyms: [['put-object'], ['upload']],
+  about: 'send a file',
+  flags: [
+    BUCKET,
+    KEY,
+    { name: 'body', synonyms: ['file'], value: 'FILE', about: 'the file', required: true },
+    { name: 'content-type', value: 'TYPE', about: 'its media type' },
+    REGION,
+    OUTPUT,
+  ],
+  async run(context, given) {
+    const headers: Record<string, string> = given.has('content-type') ? { 'content-type': given.need('content-type') } : {}
+    const sent = await ask(context, { method: 'PUT', path: objectPath(given.need('bucket'), given.need('key')), headers, from: given.need('body') })
+    if (await print(context.screen, given.text('output'), { ETag: sent.headers.etag })) return
+    context.screen.note(`OK\nSuccessfully uploaded object '${given.need('key')}' to bucket '${given.need('bucket')}'.`)
+  },
+}
+
+const objectGet: Command = {
+  words: ['object-get'],
+  synonyms: [['get-object'], ['download']],
+  about: 'fetch an object into a file',
+  arguments: [{ name: 'FILE', about: 'the file; otherwise named like the key', optional: true }],
+  flags: [BUCKET, KEY, REGION],
+  async run(context, given) {
+    const key = given.need('key')
+    const into = given.text('FILE') ?? key.split('/').at(-1) ?? ''
+    if (into === '' || into === '.' || into === '..') throw new WrongUse('Say into which file: the key ends in no name.')
+    await ask(context, { method: 'GET', path: objectPath(given.need('bucket'), key), into })
+    context.screen.note(`OK\nSuccessfully downloaded '${key}' into ${into}.`)
+  },
+}
+
+const objectHead: Command = {
+  words: ['object-head'],
+  about: 'what is known of an object',
+  flags: [BUCKET, KEY, REGION, OUTPUT],
+  async run(context, given) {
+    const { headers } = await ask(context, { method: 'HEAD', path: objectPath(given.need('bucket'), given.need('key')) })
+    const known = {
+      ContentLength: Number(headers['content-length']),
+      ContentType: headers['content-type'],
+      ETag: headers.etag,
+      LastModified: headers['last-modified'],
+    }
+    if (await print(context.screen, given.text('output'), known)) return
+    context.screen.result(facts(Object.entries(known).map(([name, value]) => [name, String(value)])))
+  },
+}
+
+const objectDelete: Command = {
+  words: ['object-delete'],
+  about: 'delete an object',
+  flags: [BUCKET, KEY, REGION, FORCE],
+  async run(context, given) {
+    await confirm(context, given.is('force'), `Delete the object ${given.need('key')}?`)
+    await ask(context, { method: 'DELETE', path: objectPath(given.need('bucket'), given.need('key')) })
+    context.screen.note(`OK\nThe object ${given.need('key')} was deleted.`)
+  },
+}
+
+export const family: Family = {
+  name: 'cos',
+  synonyms: [],
+  about: 'buckets and objects of Object Storage',
+  commands: [configCrn, configList, bucketCreate, buckets, bucketHead, bucketDelete, objects, objectPut, objectGet, objectHead, objectDelete],
+  absent: [
+    'abort-multipart-upload',
+    'aspera',
+    'bucket-class-get',
+    'bucket-cors-get',
+    'bucket-cors-put',
+    'bucket-lifecycle-configuration-get',
+    'bucket-location-get',
+    'bucket-versioning-get',
+  ]
+    .concat([
+      'bucket-website-get',
+      'buckets-extended',
+      'complete-multipart-upload',
+      'config auth',
+      'config ddl',
+      'config endpoint-url',
+      'config hmac',
+      'config region',
+      'config url-style',
+    ])
+    .concat(['multipart-upload-create', 'object-copy', 'object-tagging-get', 'objects-delete', 'part-upload', 'parts']),
+}

@@ -1,0 +1,117 @@
+import { ApiError } from '@everleaf/http'
+import { AnyQuery, document, findBucket, ofBucket, type Query, refuseAbsent, text } from './buckets.ts'
+import { CODES } from './errors.ts'
+import { lookup, type ObjectRow, type View } from './service.ts'
+import { NAMESPACE, type Xml, xml } from './xml.ts'
+
+const MAX_KEYS = 1_000
+/** Behind every key that begins with what is before it. */
+const LAST = '\u{10ffff}'
+
+type Found = { readonly contents: ObjectRow[]; readonly prefixes: string[]; readonly isTruncated: boolean; readonly last: string }
+
+/** `GET /bucket`: its location, or its objects in either form of the list. */
+export const get = lookup({
+  query: AnyQuery,
+  resource: ofBucket,
+  async run(context, { params, query }) {
+    const bucket = await findBucket(context, params.bucket ?? '')
+    if (query.location !== undefined) return document(xml(['LocationConstraint', bucket.location], NAMESPACE))
+    refuseAbsent(query)
+    const isSecond = text(query, 'list-type') === '2'
+    const maxKeys = maxKeysOf(query)
+    const prefix = text(query, 'prefix') ?? ''
+    const delimiter = text(query, 'delimiter') ?? ''
+    const token = text(query, 'continuation-token')
+    const after = isSecond ? (token === undefined ? (text(query, 'start-after') ?? '') : opened(token)) : (text(query, 'marker') ?? '')
+    const found = await find(context, { bucket: bucket.name, prefix, delimiter, after, maxKeys })
+    const encoding = text(query, 'encoding-type')
+    if (encoding !== undefined && encoding !== 'url') throw new ApiError(400, CODES.invalidArgument, 'encoding-type is url, or left out.')
+    const key = (value: string) => (encoding === 'url' ? encodeURIComponent(value).replaceAll('%2F', '/') : value)
+    const owner: Xml = [
+      'Owner',
+      [
+        ['ID', bucket.account],
+        ['DisplayName', bucket.account],
+      ],
+    ]
+    const withOwner = !isSecond || text(query, 'fetch-owner') === 'true'
+    const contents = found.contents.map((row): Xml => [
+      'Contents',
+      [
+        ['Key', key(row.key)],
+        ['LastModified', new Date(row.modified_at).toISOString()],
+        ['ETag', `"${row.etag}"`],
+        ['Size', row.size],
+        withOwner ? owner : undefined,
+        ['StorageClass', 'STANDARD'],
+      ],
+    ])
+    const common: readonly (Xml | undefined)[] = [
+      ['Name', bucket.name],
+      ['Prefix', key(prefix)],
+      ['MaxKeys', maxKeys],
+      delimiter === '' ? undefined : ['Delimiter', key(delimiter)],
+      encoding === undefined ? undefined : ['EncodingType', encoding],
+      ['IsTruncated', found.isTruncated],
+    ]
+    const paging: readonly (Xml | undefined)[] = isSecond
+      ? [
+          ['KeyCount', found.contents.length + found.prefixes.length],
+          token === undefined ? undefined : ['ContinuationToken', token],
+          found.isTruncated ? ['NextContinuationToken', closed(found.last)] : undefined,
+          query['start-after'] === undefined ? undefined : ['StartAfter', key(text(query, 'start-after') ?? '')],
+        ]
+      : [['Marker', key(after)], found.isTruncated ? ['NextMarker', key(found.last)] : undefined]
+    const prefixes = found.prefixes.map((value): Xml => ['CommonPrefixes', [['Prefix', key(value)]]])
+    return document(xml(['ListBucketResult', [...common, ...paging, ...contents, ...prefixes]], NAMESPACE))
+  },
+})
+
+/** Keys in the order of their bytes; what follows a delimiter is told once and passed over, however much it is. */
+async function find({ db }: View, ask: { bucket: string; prefix: string; delimiter: string; after: string; maxKeys: number }): Promise<Found> {
+  const { bucket, prefix, delimiter, maxKeys } = ask
+  const contents: ObjectRow[] = []
+  const prefixes: string[] = []
+  let after = ask.after
+  // A marker may be a common prefix that was told before.
+  if (delimiter !== '' && after.startsWith(prefix) && after.endsWith(delimiter) && after.length > prefix.length) after += LAST
+  let last = ''
+  for (;;) {
+    const rows = await db
+      .selectFrom('cos_objects')
+      .selectAll()
+      .where('bucket', '=', bucket)
+      .where('key', '>', after)
+      .$if(prefix !== '', (query) => query.where('key', '>=', prefix).where('key', '<', prefix + LAST))
+      .orderBy('key')
+      .limit(maxKeys + 1 - contents.length - prefixes.length)
+      .execute()
+    let skipped = false
+    for (const row of rows) {
+      if (contents.length + prefixes.length === maxKeys) return { contents, prefixes, isTruncated: true, last }
+      const at = delimiter === '' ? -1 : row.key.indexOf(delimiter, prefix.length)
+      if (at === -1) {
+        contents.push(row)
+        last = after = row.key
+        continue
+      }
+      last = row.key.slice(0, at + delimiter.length)
+      prefixes.push(last)
+      after = last + LAST
+      skipped = true
+      break
+    }
+    if (!skipped) return { contents, prefixes, isTruncated: false, last }
+  }
+}
+
+function maxKeysOf(query: Query): number {
+  const given = text(query, 'max-keys')
+  if (given === undefined) return MAX_KEYS
+  if (!/^\d{1,9}$/.test(given)) throw new ApiError(400, CODES.invalidArgument, 'max-keys is a number from 0 to 1000.')
+  return Math.min(MAX_KEYS, Number(given))
+}
+
+const closed = (key: string) => Buffer.from(key).toString('base64url')
+const opened = (token: string) => Buffer.from(token, 'base64url').toString('utf8')

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { ibmcloudOf } from '../support/ibmcloud.ts'
+import { eventually, freshHome, login, type Running, startPlatform } from '../support/platform.ts'
+
+const place = freshHome()
+const { done, json } = ibmcloudOf(place)
+let platform: Running
+let crn = ''
+before(async () => {
+  platform = await startPlatform(place)
+  await done('resource', 'service-instance-create', 'cos', 'cloud-object-storage', 'standard', 'global')
+  crn = (await done('resource', 'service-instance', 'cos', '--crn')).split('\n').find((line) => line.includes(':cloud-object-storage:')) ?? ''
+  assert.equal((await ask('PUT', '/kept', { headers: { 'ibm-service-instance-id': crn } })).status, 200)
+})
+after(async () => {
+  await platform.stop()
+  place[Symbol.dispose]()
+})
+
+type Options = { readonly headers?: Record<string, string>; readonly body?: Buffer | string; readonly token?: string }
+async function ask(method: string, path: string, { headers = {}, body, token }: Options = {}) {
+  const response = await fetch(`${platform.env.COS_ENDPOINT}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token ?? (await platform.token())}`, ...headers },
+    ...(body === undefined ? {} : { body }),
+  })
+  const bytes = Buffer.from(await response.arrayBuffer())
+  return { status: response.status, headers: response.headers, bytes, text: bytes.toString() }
+}
+const put = (key: string, body: Buffer | string, headers: Record<string, string> = {}) => ask('PUT', `/kept/${key}`, { body, headers })
+const keysOf = (xml: string) => [...xml.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key]) => key)
+const md5 = (bytes: Buffer | string) => createHash('md5').update(bytes).digest()
+
+test('an object comes back as it went in, whole, in part, and by its headers alone; its body lies sealed', async () => {
+  const body = randomBytes(700_000)
+  const sent = await put('folder/one', body, { 'content-type': 'image/png', 'x-amz-meta-note': 'hello', 'content-md5': md5(body).toString('base64') })
+  assert.deepEqual([sent.status, sent.text, sent.headers.get('etag')], [200, '', `"${md5(body).toString('hex')}"`])
+  const got = await ask('GET', '/kept/folder/one')
+  assert.ok(got.bytes.equals(body))
+  assert.deepEqual([got.headers.get('content-type'), got.headers.get('x-amz-meta-note')], ['image/png', 'hello'])
+  for (const [range, from, to] of [
+    ['bytes=0-9', 0, 9],
+    ['bytes=262140-262150', 262_140, 262_150],
+    ['bytes=600000-', 600_000, 699_999],
+    ['bytes=-5', 699_995, 699_999],
+    ['bytes=699990-900000', 699_990, 699_999],
+  ] as const) {
+    const part = await ask('GET', '/kept/folder/one', { headers: { range } })
+    assert.deepEqual([part.status, part.headers.get('content-range')], [206, `bytes ${from}-${to}/700000`], range)
+    assert.ok(part.bytes.equals(body.subarray(from, to + 1)), range)
+  }
+  const beyond = await ask('GET', '/kept/folder/one', { headers: { range: 'bytes=700000-' } })
+  assert.equal(beyond.status, 416)
+  assert.match(beyond.text, /<Code>InvalidRange<\/Code>/)
+  const head = await ask('HEAD', '/kept/folder/one')
+  assert.deepEqual([head.status, head.headers.get('content-length'), head.text], [200, '700000', ''])
+  for (const name of readdirSync(join(place.home, 'data/objects')))
+    assert.ok(!readFileSync(join(place.home, 'data/objects', name)).includes(body.subarray(0, 64)))
+})
+
+test('conditions, digests and copies', async () => {
+  const { headers } = await put('two', 'second')
+  const etag = headers.get('etag') ?? ''
+  assert.equal((await ask('GET', '/kept/two', { headers: { 'if-none-match': etag } })).status, 304)
+  assert.equal((await ask('GET', '/kept/two', { headers: { 'if-match': '"other"' } })).status, 412)
+  assert.equal((await put('two', 'third', { 'if-none-match': '*' })).status, 412)
+  const wrong = await put('two', 'damaged', { 'content-md5': md5('other').toString('base64') })
+  assert.equal(wrong.status, 400)
+  assert.match(wrong.text, /<Code>BadDigest<\/Code>/)
+  assert.equal((await ask('GET', '/kept/two')).text, 'second', 'a refused body took the place of the object')
+  const copied = await ask('PUT', '/kept/copy', { headers: { 'x-amz-copy-source': '/kept/two' } })
+  assert.match(copied.text, new RegExp(`<ETag>&quot;${etag.replaceAll('"', '')}&quot;</ETag>`))
+  assert.equal((await ask('GET', '/kept/copy')).text, 'second')
+})
+
+test('lists hold the keys in order, in pages, by folders, and encoded where that is asked', async () => {
+  assert.equal((await ask('PUT', '/listed', { headers: { 'ibm-service-instance-id': crn } })).status, 200)
+  const keys = ['a', 'b/1', 'b/2', 'b/3', 'c & <d>', 'é', 'z+%']
+  for (const key of keys) assert.equal((await ask('PUT', `/listed/${encodeURIComponent(key)}`, { body: key })).status, 200)
+  const first = await ask('GET', '/listed')
+  assert.deepEqual(keysOf(first.text), ['a', 'b/1', 'b/2', 'b/3', 'c &amp; &lt;d&gt;', 'z+%', 'é'])
+  assert.match(first.text, /<IsTruncated>false<\/IsTruncated>/)
+  const folders = await ask('GET', '/listed?delimiter=/&list-type=2')
+  assert.deepEqual(keysOf(folders.text), ['a', 'c &amp; &lt;d&gt;', 'z+%', 'é'])
+  assert.match(folders.text, /<KeyCount>5<\/KeyCount>.*<CommonPrefixes><Prefix>b\/<\/Prefix><\/CommonPrefixes>/s)
+  const encoded = await ask('GET', '/listed?encoding-type=url')
+  assert.ok(keysOf(encoded.text).includes('z%2B%25'))
+  const paged: (string | undefined)[] = []
+  for (let token: string | undefined = ''; token !== undefined;) {
+    const page: { text: string } = await ask('GET', `/listed?list-type=2&max-keys=3${token === '' ? '' : `&continuation-token=${token}`}`)
+    paged.push(...keysOf(page.text))
+    token = /<NextContinuationToken>([^<]*)</.exec(page.text)?.[1]
+  }
+  assert.equal(paged.length, keys.length)
+  assert.deepEqual(keysOf((await ask('GET', '/listed?prefix=b/')).text), ['b/1', 'b/2', 'b/3'])
+  const removed = await ask('POST', '/listed?delete', { body: '<Delete><Object><Key>a</Key></Object><Object><Key>gone</Key></Object></Delete>' })
+  assert.match(removed.text, /<Deleted><Key>a<\/Key><\/Deleted><Deleted><Key>gone<\/Key><\/Deleted>/)
+  assert.ok(!keysOf((await ask('GET', '/listed')).text).includes('a'))
+})
+
+/** A path as it is: fetch would resolve the dots in it. */
+async function raw(method: string, path: string, body = ''): Promise<{ status: number; text: string }> {
+  const token = await platform.token()
+  const { port } = new URL(platform.env.COS_ENDPOINT ?? '')
+  return await new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${token}`, ...(method === 'PUT' ? { 'content-length': Buffer.byteLength(body) } : {}) }
+    const outgoing = request({ host: '127.0.0.1', port, method, path: `/object-storage${path}`, headers, agent: false }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part
+      })
+      response.once('end', () => resolve({ status: response.statusCode ?? 0, text }))
+    })
+    outgoing.once('error', reject).end(body)
+  })
+}
+
+test('keys are bytes: no key leaves its bucket, and each hostile one comes back as it was', async () => {
+  for (const key of [
+    '../../../etc/passwd',
+    '..',
+    'a/../b',
+    'a//b',
+    'folder/',
+    'nul%00',
+    '%252e%252e',
+    '%2e%2e%2fx',
+    "';DROP%20TABLE%20cos_objects;--",
+    'x'.repeat(1_024),
+  ]) {
+    const sent = await raw('PUT', `/kept/${key}`, `body of ${key}`)
+    assert.equal(sent.status, 200, `${key}: ${sent.text}`)
+    assert.equal((await raw('GET', `/kept/${key}`)).text, `body of ${key}`)
+    assert.equal((await raw('DELETE', `/kept/${key}`)).status, 204)
+    assert.equal((await raw('GET', `/kept/${key}`)).status, 404)
+  }
+  assert.match((await put('x'.repeat(1_025), '')).text, /<Code>KeyTooLong<\/Code>/)
+  assert.equal((await raw('PUT', '/kept/%ff', 'x')).status, 400)
+  assert.equal((await ask('DELETE', '/kept/never-there')).status, 204)
+  assert.deepEqual(
+    readdirSync(join(place.home, 'data/objects')).filter((name) => !/^[0-9a-f-]{36}$/.test(name)),
+    [],
+    'a key became the name of a file',
+  )
+})
+
+test('refusals in the words of the service, as XML; what is not there answers 501 by name', async () => {
+  for (const [method, path, status, code] of [
+    ['GET', '/no-such-bucket-at-all', 404, 'NoSuchBucket'],
+    ['GET', '/kept/no-such-key', 404, 'NoSuchKey'],
+    ['PUT', '/UPPER', 400, 'InvalidBucketName'],
+    ['DELETE', '/kept', 409, 'BucketNotEmpty'],
+    ['PUT', '/kept', 409, 'BucketAlreadyOwnedByYou'],
+    ['POST', '/kept/big?uploads', 404, undefined],
+    ['GET', '/kept?versioning', 501, 'NotImplemented'],
+    ['PUT', '/kept/tagged?tagging=', 501, 'NotImplemented'],
+  ] as const) {
+    const refused = await ask(method, path, { headers: { 'ibm-service-instance-id': crn } })
+    assert.equal(refused.status, status, `${method} ${path}: ${refused.text}`)
+    if (code === undefined) continue
+    assert.match(refused.headers.get('content-type') ?? '', /^application\/xml/)
+    assert.match(refused.text, new RegExp(`<Error><Code>${code}</Code>`))
+  }
+  assert.equal((await ask('HEAD', '/kept/no-such-key')).status, 404)
+  assert.equal((await ask('PUT', '/no-instance-named')).status, 400)
+})
+
+test('who may read one bucket may list and read that one, and nothing else', async () => {
+  await done('iam', 'service-id-create', 'reader')
+  const file = join(place.home, 'reader.json')
+  await done('iam', 'service-api-key-create', 'reader-key', 'reader', '--file', file)
+  const { apikey } = JSON.parse(readFileSync(file, 'utf8')) as { apikey: string }
+  const on = ['--service-name', 'cloud-object-storage', '--service-instance', crn, '--resource-type', 'bucket', '--resource', 'kept']
+  await done('iam', 'service-policy-create', 'reader', '--roles', 'Content Reader', ...on)
+  const token = await login(platform.env, apikey)
+  await put('readable', 'yes')
+  assert.equal((await ask('GET', '/kept', { token })).status, 200)
+  assert.equal((await ask('GET', '/kept/readable', { token })).text, 'yes')
+  for (const [method, path] of [
+    ['PUT', '/kept/readable'],
+    ['DELETE', '/kept/readable'],
+    ['GET', '/listed'],
+    ['GET', '/listed/b/1'],
+    ['DELETE', '/kept'],
+    ['GET', '/'],
+    ['PUT', '/another-bucket'],
+  ] as const) {
+    const refused = await ask(method, path, { token, headers: { 'ibm-service-instance-id': crn } })
+    assert.equal(refused.status, 403, `${method} ${path}: ${refused.text}`)
+    assert.match(refused.text, /<Code>AccessDenied<\/Code>/)
+  }
+  const copied = await ask('PUT', '/kept/stolen', { token, headers: { 'x-amz-copy-source': '/listed/b/1' } })
+  assert.equal(copied.status, 403)
+})
+
+test('the commands of cos: buckets and objects from the command line', async () => {
+  await done('cos', 'config', 'crn', '--crn', crn, '--force')
+  await done('cos', 'bucket-create', '--bucket', 'from-the-shell', '--class', 'smart', '--ibm-service-instance-id', crn, '--region', 'eu-es')
+  assert.match((await ask('GET', '/from-the-shell?location')).text, />eu-es-smart</)
+  const file = join(place.home, 'hello.txt')
+  writeFileSync(file, 'Hello World')
+  await done('cos', 'object-put', '--region', 'eu-es', '--bucket', 'from-the-shell', '--key', 'folder/hello.txt', '--body', file)
+  assert.match(await done('cos', 'objects', '--bucket', 'from-the-shell'), /^folder\/hello\.txt +\S+ +11 B$/m)
+  await done('cos', 'object-get', '--bucket', 'from-the-shell', '--key', 'folder/hello.txt', join(place.home, 'back.txt'))
+  assert.equal(readFileSync(join(place.home, 'back.txt'), 'utf8'), 'Hello World')
+  assert.equal((await json<{ ContentLength: number }>('cos', 'object-head', '--bucket', 'from-the-shell', '--key', 'folder/hello.txt')).ContentLength, 11)
+  await done('cos', 'object-delete', '--bucket', 'from-the-shell', '--key', 'folder/hello.txt', '-f')
+  await done('cos', 'bucket-delete', '--bucket', 'from-the-shell', '-f')
+  assert.doesNotMatch(await done('cos', 'buckets'), /from-the-shell/)
+})
+
+test('bodies of objects that are gone, and of instances that are deleted, do not stay', async () => {
+  const bodies = () => readdirSync(join(place.home, 'data/objects')).length
+  const count = bodies()
+  await put('passing', 'one')
+  await put('passing', 'two')
+  await eventually('the first body is gone', () => bodies() === count + 1)
+  await done('resource', 'service-instance-delete', 'cos', '-f', '--recursive')
+  await eventually('all bodies are gone', () => bodies() === 0)
+  assert.equal((await ask('GET', '/kept')).status, 404)
+})
