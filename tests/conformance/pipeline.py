@@ -197,7 +197,7 @@ replaced = engine.get_secret(project_id=project['id'], name='ce-cert').get_resul
 assert second['certificate'].strip() in replaced['data']['tls_cert'] and replaced['data']['tls_key'].strip() == second['privateKey'].strip()
 
 # What is not there yet says so by name.
-absent = raises(501, engine.list_jobs, project_id=project['id'])
-assert 'list_jobs' in absent.message, absent.message
+absent = raises(501, engine.list_functions, project_id=project['id'])
+assert 'list_functions' in absent.message, absent.message
 raises(404, engine.get_secret, project_id=project['id'], name='nothing')
 print(json.dumps({'replaced': True}))

@@ -241,7 +241,12 @@ test('an index reads secrets and config maps from its environment and from files
 
 test('a platform that is stopped in order and started again goes on where it was', LIMIT, async () => {
   await jobs.submit({ name: 'paused', image_reference: image, scale_array_spec: '0-19', run_env_variables: doing('wait') })
-  await eventually('some have succeeded', async () => (await jobs.get('paused')).status_details.succeeded >= 4)
+  const before = await eventually('some have succeeded', async () => {
+    const run = await jobs.get('paused')
+    return run.status_details.succeeded >= 4 && run
+  })
+  const recorded = Object.entries(before.status_details.indices_details).flatMap(([index, { status }]) => (status === 'succeeded' ? [Number(index)] : []))
+  assert.ok(recorded.length >= 4)
   assert.equal(await platform.stop(), 0)
   platform = await startPlatform({ ...home, args: ['--set', `jobs.parallelism=${PARALLELISM}`] })
   jobs = jobsOf(platform)
@@ -253,7 +258,9 @@ test('a platform that is stopped in order and started again goes on where it was
   )
   const ended = (await jobs.logs('paused')).flatMap(({ index, message }) => (message.startsWith('{') && 'ended' in spoken(message) ? [index] : []))
   assert.equal(new Set(ended).size, 20)
-  assert.equal(ended.length, 20, 'no index came to its end twice')
+  // What ran when the stop came may have spoken its last line and been stopped before it could end: that one runs again.
+  for (const index of recorded) assert.equal(ended.filter((one) => one === index).length, 1, `index ${index} had succeeded and ran again`)
+  assert.ok(ended.length <= 20 + PARALLELISM, `${ended.length} indices came to their end`)
 })
 
 test('a log is followed line by line until the run is over', LIMIT, async () => {

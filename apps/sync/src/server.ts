@@ -14,6 +14,7 @@ export function createSyncServer(options: ServerDeps): Server {
   const server = createServer(
     { maxHeaderSize: 16_384, headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 60_000, requireHostHeader: true, insecureHTTPParser: false },
     (request, response) => {
+      if (request.method === 'POST') response.once('finish', () => deps.world.crashPoint('sync.answer-sent'))
       route(deps, request).then(
         (answer) => send(request, response, answer),
         (cause) => {
@@ -43,9 +44,7 @@ async function route(deps: ServerDeps, request: IncomingMessage): Promise<Answer
   }
   const body = await readBody(request)
   if (body === undefined) return { status: 400, body: `{"error":"the body is larger than ${MAX_EVENT_BYTES} bytes, or was cut off"}` }
-  const answer = path === '/sweep' ? await sweepInTime(deps) : await deliver(deps, body)
-  deps.world.crashPoint('sync.answer-sent')
-  return answer
+  return path === '/sweep' ? await sweepInTime(deps) : await deliver(deps, body)
 }
 
 /** Compares all renewals with what is served, whatever the event says; what takes longer than the caller waits is finished all the same. */

@@ -1,19 +1,36 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
 
-/** Writes a file whole or not at all: temporary name, fsync, rename, fsync of the folder. */
+/** Writes a file whole or not at all: temporary name, fsync, rename, fsync of the folder. Throws when the disk refuses; the old file stays then. */
 export function writeDurably(file: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${file}.${randomBytes(4).toString('hex')}.tmp`
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content
   const handle = openSync(temporary, 'wx', mode)
   try {
-    writeSync(handle, typeof content === 'string' ? Buffer.from(content) : content)
+    writeAll(handle, bytes)
     fsyncSync(handle)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
   } finally {
     closeSync(handle)
   }
   renameSync(temporary, file)
-  const folder = openSync(join(file, '..'), 'r')
-  fsyncSync(folder)
-  closeSync(folder)
+  syncFolder(dirname(file))
+}
+
+/** Writes all of the bytes: one write may take a part of them only. */
+export function writeAll(handle: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += writeSync(handle, bytes, at)
+}
+
+/** Puts a folder's own entries on disk: a new file is not there after a power cut without it. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
 }

@@ -1,13 +1,15 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
-import { closeSync, fdatasyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fdatasyncSync, ftruncateSync, openSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { deserialize, serialize } from 'node:v8'
 import type { Difference } from '@everleaf/link'
+import { syncFolder, writeAll } from '@everleaf/world'
 
 /** Differences since one snapshot, sealed, in the order in which they came. */
 export type Journal = {
   /** Bytes that it holds. */
   readonly size: () => number
-  /** Written before it returns; `durable`: also on disk. Throws when the disk refuses. */
+  /** Written before it returns; `durable`: also on disk. Throws when the disk refuses: what it holds is unknown then, until `begin`. */
   readonly append: (difference: Difference, options: { durable: boolean }) => void
   /** Empties it for the next snapshot. */
   readonly begin: (snapshot: string) => void
@@ -24,7 +26,9 @@ const LENGTH = 4
  */
 export function openJournal(options: { file: string; rootKey: Uint8Array; snapshot: string }): { journal: Journal; found: Difference[] } {
   const key = Buffer.from(hkdfSync('sha256', options.rootKey, '', 'everleaf edge journal', 32))
+  const isNew = !existsSync(options.file)
   const handle = openSync(options.file, 'a+', 0o600)
+  if (isNew) syncFolder(dirname(options.file))
   const { found, size: whole } = read(readFileSync(handle), key, options.snapshot)
   ftruncateSync(handle, whole)
   let { snapshot } = options
@@ -36,14 +40,8 @@ export function openJournal(options: { file: string; rootKey: Uint8Array; snapsh
       size: () => size,
       append(difference, { durable }) {
         const record = seal(serialize(difference), key, place(snapshot, count))
-        try {
-          for (let at = 0; at < record.length;) at += writeSync(handle, record, at)
-          if (durable) fdatasyncSync(handle)
-        } catch (error) {
-          // A half record would hide those behind it.
-          ftruncateSync(handle, size)
-          throw error
-        }
+        writeAll(handle, record)
+        if (durable) fdatasyncSync(handle)
         size += record.length
         count++
       },

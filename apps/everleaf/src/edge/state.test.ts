@@ -88,3 +88,21 @@ test('a long journal becomes a snapshot', () => {
   assert.ok(statSync(at.journal).size < 1_000_000)
   assert.equal(fingerprint(at.open(), 'a'), '29')
 })
+
+test('what could not be written is in the snapshot that the next change writes', () => {
+  using at = place()
+  const state = at.open()
+  state.apply(change(certificate('a', '1')))
+  const unwritable = { kind: 'certificate', key: 'bad', value: { chain: () => {}, privateKey: '', fingerprint: '' } } as unknown as Item
+  state.apply(change(unwritable, certificate('b', '2')))
+  assert.equal(fingerprint(state, 'b'), '2', 'serving goes on from memory')
+  assert.equal(fingerprint(at.open(), 'b'), undefined)
+  state.apply(change(certificate('bad', '3')))
+  const after = at.open()
+  assert.deepEqual(
+    ['a', 'b', 'bad'].map((key) => fingerprint(after, key)),
+    ['1', '2', '3'],
+  )
+  state.apply(change(certificate('a', '4')))
+  assert.equal(fingerprint(at.open(), 'a'), '4', 'the journal goes on behind it')
+})

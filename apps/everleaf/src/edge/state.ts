@@ -59,13 +59,17 @@ export function createState(options: { world: World; file: string; rootKey: Uint
     journal.begin(id)
     snapshotBytes = bytes.length
   }
+  // After a write that the disk refused, the journal may end in half a record and lacks this one: only a new snapshot holds all.
+  let isBehind = false
   const record = (difference: Difference) => {
     try {
       const durable = difference.upserts.some(({ kind }) => kind === 'certificate' || kind === 'mount')
-      journal.append(difference, { durable })
-      if (journal.size() > Math.max(snapshotBytes, JOURNAL_BYTES)) saveSnapshot()
+      if (!isBehind) journal.append(difference, { durable })
+      if (isBehind || journal.size() > Math.max(snapshotBytes, JOURNAL_BYTES)) saveSnapshot()
+      isBehind = false
     } catch (error) {
-      world.log.error({ error: String(error) }, "the edge's journal could not be written; serving goes on from memory")
+      isBehind = true
+      world.log.error({ error: String(error) }, "the edge's journal could not be written; serving goes on from memory, and the next change writes it whole")
     }
   }
   return {
@@ -82,7 +86,7 @@ export function createState(options: { world: World; file: string; rootKey: Uint
     all: (kind) => table(kind).entries() as never,
     items,
     flush() {
-      if (journal.size() > 0) saveSnapshot()
+      if (isBehind || journal.size() > 0) saveSnapshot()
       journal.close()
     },
   }
