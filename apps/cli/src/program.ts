@@ -2,6 +2,7 @@ import { clockOffsetMs, createWorld, type World } from '@everleaf/world'
 import { Command, CommanderError } from 'commander'
 import { type DemoOptions, demo } from './commands/demo.ts'
 import type { CheckOptions } from './commands/certificate.ts'
+import type { ExplainOptions } from './commands/explain.ts'
 import { doctor, hosts, status, trust, writeHosts } from './commands/info.ts'
 import { rotateRootKey, rotateSigningKeys } from './commands/keys.ts'
 import {
@@ -154,6 +155,24 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .action(async ({ root }: { root?: boolean }) => {
       if (root === true) return end(await rotateRootKey({ platform: around.platform, env: { ...around.env, EVERLEAF_HOME: home } }))
       write(await rotateSigningKeys(findPlatform(home)))
+    })
+
+  const iam = program.command('iam').description('who may do what')
+  iam
+    .command('explain')
+    .description('which link, claim, policy or role allows or refuses; without a question, why the last refusals were. 0 allowed, 1 refused, 2 wrong use')
+    .option('--identity <iam-id>', 'who asks, by IAM id')
+    .option('--profile <name>', 'who asks: a trusted profile …')
+    .option('--app <name>', '… as this app')
+    .option('--job <name>', '… as this job')
+    .option('--project <name>', "the app's or job's project (the platform's own)")
+    .option('--action <action>', 'the IAM action, such as secrets-manager.secret.read')
+    .option('--on <crn>', 'the resource: CRN of an instance, or of a bucket or secret group in it')
+    .option('--last <n>', 'how many refusals (10)')
+    .option('--json', 'one line of JSON')
+    .action(async (options: ExplainOptions) => {
+      const { explainAccess } = await import('./commands/explain.ts')
+      end((await explainAccess(options, { session: session(), terminal, write })) ? STATUS.done : STATUS.notProven)
     })
 
   const certificate = program.command('certificate').description('certificates in files; needs no platform')

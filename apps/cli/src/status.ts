@@ -19,7 +19,10 @@ export function readStatus(root: string): Promise<Status> {
 }
 
 /** Asks the platform of this home over its control socket. Throws with the platform's reason. */
-export function askPlatform<T>(root: string, { method, path, timeoutMs = 5_000 }: { method: 'GET' | 'POST'; path: string; timeoutMs?: number }): Promise<T> {
+export function askPlatform<T>(
+  root: string,
+  { method, path, body, timeoutMs = 5_000 }: { method: 'GET' | 'POST'; path: string; body?: unknown; timeoutMs?: number },
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ socketPath: join(root, 'run', 'edge.sock'), method, path, timeout: timeoutMs }, (response) => {
       let text = ''
@@ -27,14 +30,14 @@ export function askPlatform<T>(root: string, { method, path, timeoutMs = 5_000 }
         text += chunk
       })
       response.once('end', () => {
-        const body = JSON.parse(text) as T & { error?: string }
-        if (response.statusCode === 200) resolve(body)
-        else reject(new Error(`the platform refused: ${body.error ?? response.statusCode}`))
+        const answer = JSON.parse(text) as T & { error?: string }
+        if (response.statusCode === 200) resolve(answer)
+        else reject(new Error(`the platform refused: ${answer.error ?? response.statusCode}`))
       })
     })
     outgoing.once('timeout', () => outgoing.destroy(new Error('the platform does not answer on its control socket')))
     outgoing.once('error', reject)
-    outgoing.end()
+    outgoing.end(body === undefined ? undefined : JSON.stringify(body))
   })
 }
 

@@ -17,9 +17,11 @@ export type CeApp = {
   readonly status?: string
   readonly status_details?: { readonly reason?: string; readonly latest_ready_revision?: string; readonly latest_created_revision?: string }
   readonly image_reference: string
+  readonly run_compute_resource_token_enabled?: boolean
   readonly run_env_variables?: readonly { readonly type: string; readonly name?: string; readonly value?: string }[]
 }
 
+export type CeJob = { readonly name: string; readonly entity_tag: string; readonly run_compute_resource_token_enabled?: boolean }
 export type CeRevision = { readonly name: string; readonly app_name: string; readonly status: string; readonly created_at: string }
 export type CeInstance = {
   readonly name: string
@@ -91,6 +93,7 @@ export function createCodeEngine(options: ClientOptions) {
     updateApp: (project: string, name: string, patch: { json: Body; ifMatch: string }): Promise<CeApp> =>
       change('PATCH', path`/projects/${project}/apps/${name}`, patch),
     deleteApp: (project: string, name: string): Promise<void> => remove(path`/projects/${project}/apps/${name}`),
+    getJob: (project: string, name: string): Promise<CeJob> => get(path`/projects/${project}/jobs/${name}`),
     listRevisions: (project: string, app: string): Promise<CeRevision[]> => all(path`/projects/${project}/apps/${app}/revisions`, 'revisions'),
     getRevision: (project: string, app: string, name: string): Promise<CeRevision> => get(path`/projects/${project}/apps/${app}/revisions/${name}`),
     listInstances: (project: string, app: string): Promise<CeInstance[]> => all(path`/projects/${project}/apps/${app}/instances`, 'instances'),

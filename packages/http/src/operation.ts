@@ -32,6 +32,8 @@ export type Guard = {
   authenticate(authorization: string | undefined): Promise<Identity | undefined>
   /** Whether policies of this moment allow `action` (an IAM action name) on `resource`. Default deny. */
   authorize(identity: Identity, action: string, resource: Resource): Promise<boolean>
+  /** Told of each refusal that a caller is answered with, for whoever asks why. */
+  refused?(refusal: { readonly identity: Identity; readonly action: string; readonly resource: Resource; readonly requestId: string }): void
 }
 
 export type Call<D> = {

@@ -12,7 +12,7 @@ export function createServer(world: Pick<World, 'id'>): FastifyInstance {
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     routerOptions: ROUTER_OPTIONS,
     bodyLimit: Number.MAX_SAFE_INTEGER,
-    genReqId: () => world.id(),
+    genReqId: ({ headers }) => gatewaysId(headers['x-request-id']) ?? world.id(),
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     // An address that cannot be decoded belongs to no service, so no dialect answers it.
@@ -21,6 +21,11 @@ export function createServer(world: Pick<World, 'id'>): FastifyInstance {
   })
   app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'not_found', 'No service of this platform answers at this path.'))
   return app
+}
+
+/** The gateway gives each request an id, in place of the caller's own, and answers with it: log, audit and error bodies name the same one. */
+function gatewaysId(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(header) ? header : undefined
 }
 
 function noSchemas(): never {

@@ -98,7 +98,7 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
   if (action !== 'public' && action !== 'any') {
     const resource =
       operation.resource === undefined ? service.resource(params) : await resolved(operation.resource(read, params), { read, action, steps, params })
-    if (!(await platform.guard.authorize(identity, action, resource))) throw forbidden(steps, identity)
+    if (!(await platform.guard.authorize(identity, action, resource))) throw forbidden(steps, read, resource)
   }
   const query = operation.query === undefined ? undefined : await checkQuery(operation.query, request.query, codes.badRequest)
   const body = await readBody(request, reply, steps)
@@ -116,12 +116,14 @@ async function resolved(
     return await found
   } catch (error) {
     const { steps, read } = context
-    const allowed = await steps.platform.guard.authorize(read.identity, context.action, steps.service.resource(context.params))
-    throw allowed ? error : forbidden(steps, read.identity)
+    const whole = steps.service.resource(context.params)
+    const allowed = await steps.platform.guard.authorize(read.identity, context.action, whole)
+    throw allowed ? error : forbidden(steps, read, whole)
   }
 }
 
-function forbidden(steps: Steps, identity: Identity): ApiError {
+function forbidden(steps: Steps, { identity, requestId }: Read<unknown, unknown>, resource: Resource): ApiError {
+  steps.platform.guard.refused?.({ identity, action: steps.action, resource, requestId })
   return new ApiError(
     403,
     steps.service.dialect.codes.forbidden,

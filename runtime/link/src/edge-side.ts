@@ -103,6 +103,7 @@ export function createEdgeSide(options: {
       indices: (input) => ask('indices', input, 10_000),
       rotateSigningKeys: (input) => ask('rotateSigningKeys', input, 30_000),
       brokenAuditLine: (input) => ask('brokenAuditLine', input, 120_000),
+      explain: (input) => ask('explain', input, 10_000),
     },
     tell(event) {
       const id = nextEvent++

@@ -175,6 +175,28 @@ export type CoreCalls = {
   rotateSigningKeys(input: Record<string, never>): Promise<void>
   /** The first line of the audit log that does not fit the one before; null when all do. */
   brokenAuditLine(input: Record<string, never>): Promise<{ line: number | null }>
+  /** Why a question of access is answered as it is; without a question, why the last refusals were, newest first. */
+  explain(input: { question: AccessQuestion | undefined; limit: number }): Promise<readonly AccessExplanation[]>
+}
+
+/** Whether an identity, or a component by a trusted profile, may do `want`; without `want`, whether the profile trusts the component. */
+export type AccessQuestion = {
+  readonly who:
+    | { readonly iamId: string }
+    | {
+        readonly component: { readonly account: string; readonly projectCrn: string; readonly componentType: string; readonly componentName: string }
+        readonly profile: { readonly id?: string; readonly name?: string; readonly crn?: string }
+      }
+  readonly want?: {
+    readonly action: string
+    readonly resource: { readonly service: string; readonly account?: string; readonly instance?: string; readonly type?: string; readonly id?: string }
+  }
+}
+export type AccessExplanation = {
+  readonly allowed: boolean
+  readonly steps: readonly { readonly what: string; readonly ok: boolean; readonly text: string; readonly mend?: string }[]
+  /** When it was refused, in milliseconds since 1970, and the id in that answer's headers; undefined for a question. */
+  readonly refused: { readonly at: number; readonly requestId: string; readonly action: string | undefined } | undefined
 }
 
 /** What core may ask edge. */

@@ -40,7 +40,7 @@ const event = (instance: string): EdgeEvent => ({ type: 'started', workload: 'w'
 const show = (items: readonly Item[]) => items.map((item) => `${item.key}@${item.kind === 'mount' ? item.value.version : '-'}`)
 
 type CoreOptions = Partial<Parameters<typeof createCoreSide>[0]>
-const unasked = { indices: async () => {}, rotateSigningKeys: async () => {}, brokenAuditLine: async () => ({ line: null }) }
+const unasked = { indices: async () => {}, rotateSigningKeys: async () => {}, brokenAuditLine: async () => ({ line: null }), explain: async () => [] }
 
 type Core = { readonly side: CoreSide; readonly server: Server; readonly accepted: Socket[]; stop(): Promise<void> }
 

@@ -76,7 +76,7 @@ export async function refuseTokensOf(tx: Tx, component: Component, when: Date): 
 }
 
 /** Whether the token's component was deleted after the token was issued. */
-export async function isOfDeleted(db: Kysely<Tables>, claims: ComputeClaims): Promise<boolean> {
+export async function isOfDeleted(db: Kysely<Tables>, claims: Component & { readonly issuedAtMs: number }): Promise<boolean> {
   const row = await db
     .selectFrom('iam_deleted_components')
     .select('at')

@@ -5,13 +5,14 @@ import type { Issued } from './access-tokens.ts'
 import { bootstrap, createAccount, newCliKey } from './accounts.ts'
 import { type Component, type ComputeSubject, issueComputeToken, refuseTokensOf } from './compute-tokens.ts'
 import { identityDialect, policyDialect, tokenDialect } from './dialect.ts'
-import { explain, type Question } from './explain.ts'
+import { type Explanation, explain, type Question } from './explain.ts'
 import { createGuard, type ServiceCall } from './guard.ts'
 import { openKeyRing } from './key-ring.ts'
 import { keyRotation, scheduleKeyRotation } from './key-rotation.ts'
 import { createLimiter } from './limiter.ts'
 import { createPolicyBook } from './policies/book.ts'
 import { dropAuthorizationsOf } from './policies/rows.ts'
+import { createRefusals, type Refusal } from './refusals.ts'
 import { createRevision } from './revision.ts'
 import { identityRoutes, policyV1Routes, policyV2Routes, tokenRoutes } from './routes.ts'
 import type { Deps, IamDeps, Settings } from './service.ts'
@@ -34,12 +35,16 @@ export async function createIam(options: { world: World; store: Store; vault: Va
   const ring = await openKeyRing({ store, vault, world })
   const revision = createRevision()
   const policiesOf = createPolicyBook(store, revision)
-  const deps: Deps = { settings, ring, vault, revision, limiter: createLimiter(world) }
+  const deps: Deps = { settings, ring, vault, revision, limiter: createLimiter(world), refusals: createRefusals() }
   const { instanceOf } = options.deps
   const { authorizesService, ...guard } = createGuard({ store, world, ring, issuer: settings.issuer, revision, policiesOf, instanceOf })
   const context = { store, world, deps, outside: options.deps }
   return {
-    guard: guard satisfies Guard,
+    guard: {
+      ...guard,
+      refused: ({ identity: { iamId }, action, resource, requestId }) =>
+        deps.refusals.add({ at: world.now().getTime(), requestId, question: { who: { iamId }, want: { action, resource } } }),
+    } satisfies Guard,
     services: servicesOver(deps),
     bootstrap: () => bootstrap(context),
     /** A new API key of the command line's service ID in place of those it has: for a start that lost the first one. */
@@ -64,7 +69,19 @@ export async function createIam(options: { world: World; store: Store; vault: Va
       await removeServiceId(tx, serviceId)
       revision.move(tx)
     },
-    explain: (question: Question) => explain({ store, world, deps, policiesOf, instanceOf }, question),
+    /** What the policies and links of now say to a question. */
+    explain: (question: Question) => explain({ store, policiesOf, instanceOf }, question),
+    /** The last refusals, newest first, with what the policies and links of now say to each. */
+    explainRefusals: (limit: number): Promise<(Explanation & { refusal: Refusal })[]> =>
+      Promise.all(
+        deps.refusals
+          .all()
+          .slice(0, limit)
+          .map(async (refusal) => ({
+            ...('step' in refusal ? { allowed: false, steps: [refusal.step] } : await explain({ store, policiesOf, instanceOf }, refusal.question)),
+            refusal,
+          })),
+      ),
     /** Replaces the signing keys now, whatever their age: for an operator who fears for them. */
     rotateSigningKeys: () => ring.rotate(),
     jobs: keyRotation(ring, world),

@@ -3,6 +3,7 @@ import type { Tx, Vault } from '@everleaf/store'
 import type { InstanceOf } from './guard.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { Limiter } from './limiter.ts'
+import type { Refusals } from './refusals.ts'
 import type { Revision } from './revision.ts'
 import type { Tables } from './schema.ts'
 
@@ -27,6 +28,7 @@ export type Deps = {
   readonly vault: Vault
   readonly revision: Revision
   readonly limiter: Limiter
+  readonly refusals: Refusals
 }
 
 export const { operation, lookup } = operationsOf<Tables, Deps>()

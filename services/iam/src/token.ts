@@ -5,6 +5,7 @@ import { ACCESS_TOKEN_SECONDS, type Issued, issueAccessToken } from './access-to
 import { findApiKey } from './api-key-values.ts'
 import { isOfDeleted, readComputeToken } from './compute-tokens.ts'
 import { TOKEN_CODES } from './errors.ts'
+import type { Step } from './explain.ts'
 import { findLink, findProfileFor, type ProfileNames } from './profile-links.ts'
 import type { Tables } from './schema.ts'
 import { type Deps, lookup } from './service.ts'
@@ -36,7 +37,7 @@ export const create = lookup({
   takes: 'form',
   body: TokenForm,
   maxBytes: 32 * 1024,
-  async run({ db, deps, world, headers, now }, { body }) {
+  async run({ db, deps, world, headers, now, requestId }, { body }) {
     const form: TokenForm = body
     const grant = form.grant_type ?? ''
     // A caller who guesses API keys must not shut out the workloads behind the same address.
@@ -44,7 +45,7 @@ export const create = lookup({
     const wait = deps.limiter.waitSeconds(caller)
     if (wait !== undefined)
       throw new ApiError(429, TOKEN_CODES.tooMany, 'Too many refused token requests came from this address. Wait, then try again.', { retryAfterSeconds: wait })
-    const context = { db, deps, world, now: now(), clientId: clientOf(headers.authorization) }
+    const context = { db, deps, world, now: now(), requestId, clientId: clientOf(headers.authorization) }
     try {
       const issued = await grantToken(grant, form, context)
       return {
@@ -83,6 +84,7 @@ type Context = {
   readonly deps: Deps
   readonly world: Parameters<typeof issueAccessToken>[0]['world']
   readonly now: Date
+  readonly requestId: string
   readonly clientId: string
 }
 
@@ -104,13 +106,23 @@ async function byApiKey(form: TokenForm, { db, deps, world, now, clientId }: Con
   return issueAccessToken({ ring: deps.ring, world, issuer: deps.settings.issuer }, subject, { grant: 'apikey', clientId, apiKeyId: key.id })
 }
 
-async function byComputeToken(form: TokenForm, { db, deps, world, now, clientId }: Context): Promise<Issued> {
+const NO_TOKEN: Step = {
+  what: 'token',
+  ok: false,
+  text: 'The compute resource token is malformed, has expired, or was not signed by this platform.',
+  mend: 'Read the token file anew for each grant: it is replaced while the instance runs.',
+}
+
+async function byComputeToken(form: TokenForm, { db, deps, world, now, requestId, clientId }: Context): Promise<Issued> {
   if (!form.cr_token) throw missing('cr_token')
   const names: ProfileNames = { id: form.profile_id || undefined, name: form.profile_name || undefined, crn: form.profile_crn || undefined }
   if (names.id === undefined && names.name === undefined && names.crn === undefined) throw missing('profile_id or profile_name')
   const claims = readComputeToken(form.cr_token, { ring: deps.ring, audience: audienceOf(deps.settings.issuer), now })
-  if (claims === undefined || (await isOfDeleted(db, claims)))
+  if (claims === undefined || (await isOfDeleted(db, claims))) {
+    const why = claims === undefined ? { step: NO_TOKEN } : { question: { who: { component: claims, profile: names } } }
+    deps.refusals.add({ at: now.getTime(), requestId, ...why })
     throw new ApiError(400, TOKEN_CODES.tokenInvalid, 'The compute resource token is not valid: it is malformed, expired, or of a component that is no more.')
+  }
   const profile = await findProfileFor(db, claims.account, names)
   const link = profile && (await findLink(db, profile.id, claims))
   world.log.info(
@@ -118,12 +130,14 @@ async function byComputeToken(form: TokenForm, { db, deps, world, now, clientId 
     'a compute resource token was presented',
   )
   // One message for a profile that is not there and one that is not linked: names cannot be probed.
-  if (profile === undefined || link === undefined)
+  if (profile === undefined || link === undefined) {
+    deps.refusals.add({ at: now.getTime(), requestId, question: { who: { component: claims, profile: names } } })
     throw new ApiError(
       400,
       TOKEN_CODES.profileNotUsable,
       'The trusted profile does not exist or does not trust this compute resource. Check the profile and its links.',
     )
+  }
   const subject = { iamId: `iam-${profile.id}`, account: profile.account, kind: 'profile', name: profile.name } as const
   const authn = { sub: claims.sub, iam_id: `crn-${claims.sub}`, name: claims.componentName }
   return issueAccessToken({ ring: deps.ring, world, issuer: deps.settings.issuer }, subject, { grant: 'cr-token', clientId, authn })

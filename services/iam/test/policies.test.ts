@@ -264,16 +264,35 @@ test('authorizations show their target where scripts look for it, and go with ei
   }
 })
 
-test('explain() names the policy that allows, the role that does not hold, and the link that is missing', async () => {
+test('explain() names the policy that allows, the role that does not hold and the one that would, and the link that is missing', async () => {
   const { allow, iam, profile, account } = await withProfile()
   const resource = { service: 'secrets-manager', instance: 'sm-1' }
-  const ask = (action: string) => iam.explain({ iamId: profile.iam_id, action, resource })
-  assert.equal((await ask('secrets-manager.secrets.list')).steps.at(-1)?.what, 'policy')
+  const ask = (action: string) => iam.explain({ who: { iamId: profile.iam_id }, want: { action, resource } })
+  const last = async (action: string) => (await ask(action)).steps.at(-1)
+  assert.deepEqual([(await ask('secrets-manager.secrets.list')).allowed, (await last('secrets-manager.secrets.list'))?.what], [false, 'policy'])
   await allow('Reader', { serviceName: 'secrets-manager' })
-  assert.deepEqual([(await ask('secrets-manager.secrets.list')).allowed, (await ask('secrets-manager.secret.read')).steps.at(-1)?.what], [true, 'role'])
-  const component = { account, projectCrn: 'crn', projectId: 'p', region: 'r', projectName: 'n', componentType: 'job', componentName: 'j', instance: 'i' }
-  const unlinked = await iam.explain({ crToken: iam.computeResourceToken(component).token, profile: { name: 'p' }, action: 'x', resource })
+  assert.equal((await ask('secrets-manager.secrets.list')).allowed, true)
+  const refused = await last('secrets-manager.secret.read')
+  assert.deepEqual([refused?.what, refused?.ok], ['role', false])
+  assert.match(refused?.text ?? '', /its roles \(Reader\) do not hold secrets-manager\.secret\.read/)
+  assert.match(
+    refused?.mend ?? '',
+    /^ibmcloud iam trusted-profile-policy-create \S+ --roles SecretsReader --service-name secrets-manager --service-instance sm-1$/,
+  )
+  const component = { account, projectCrn: 'crn', componentType: 'job', componentName: 'j' }
+  const unlinked = await iam.explain({ who: { component, profile: { name: 'p' } } })
   assert.deepEqual([unlinked.allowed, unlinked.steps.at(-1)?.what], [false, 'link'])
+  assert.match(unlinked.steps.at(-1)?.mend ?? '', /trusted-profile-link-create p --name j --cr-type CE --link-crn crn --link-component-type job/)
+  const nobody = await iam.explain({ who: { component, profile: { name: 'nobody' } } })
+  assert.equal(nobody.steps.at(-1)?.what, 'profile')
+})
+
+test('explain() tells the account, the instance and the identity that do not fit', async () => {
+  const { iam, profile } = await withProfile()
+  const ask = async (iamId: string, instance: string) =>
+    (await iam.explain({ who: { iamId }, want: { action: 'secrets-manager.secrets.list', resource: { service: 'secrets-manager', instance } } })).steps.at(-1)
+  assert.equal((await ask('iam-Profile-none', 'sm-1'))?.what, 'identity')
+  assert.equal((await ask(profile.iam_id, 'none'))?.what, 'instance')
 })
 
 test('a policy body that names a member twice is refused', async () => {

@@ -16,6 +16,7 @@ import { type Home, homeAt, WrongMachine } from '../home.ts'
 import { lockHome } from '../lock.ts'
 import type { PortsFile } from '../ports.ts'
 import { addresses } from './addresses.ts'
+import { explainAccess } from './explain-access.ts'
 import { firstStart } from './first-start.ts'
 import { itemsOf } from './items.ts'
 import { migrations } from './migrations.ts'
@@ -284,6 +285,7 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
       },
       indices: ({ runs }) => codeEngine.recordIndices(runs),
       rotateSigningKeys: () => iam.rotateSigningKeys(),
+      explain: (input) => explainAccess(iam, input),
       brokenAuditLine: async () => ({ line: (await firstBrokenAuditLine(store.tables())) ?? null }),
     },
     onEvent: (event) =>

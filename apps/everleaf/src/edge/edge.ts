@@ -73,6 +73,7 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
       'GET /status': () => status(),
       'GET /audit': () => link.call.brokenAuditLine({}),
       'POST /rotate-signing-keys': () => link.call.rotateSigningKeys({}),
+      'POST /explain': (body) => link.call.explain(body as Parameters<EdgeSide['call']['explain']>[0]),
       'POST /stop': () => stop(),
     },
   })
