@@ -3,12 +3,11 @@ import { forSecret, isSourceOf, needsFacts, type Renewal, type SecretFacts } fro
 import type { Timer } from '@everleaf/world'
 import { parseEvent } from './event.ts'
 import type { Flight, Flights } from './flights.ts'
-import { answerBody, answerStatus, type Outcome } from './outcome.ts'
+import { type Answer, answerBody, answerOf, type Outcome, tryAgain } from './outcome.ts'
 import { type Ahead, type RenewalDeps, readAhead, renew } from './renewal.ts'
 import type { RenewalList } from './renewal-list.ts'
 
 export type DeliveryDeps = RenewalDeps & { readonly list: RenewalList; readonly flights: Flights; readonly answerMs: number }
-export type Answer = { readonly status: number; readonly body: string }
 
 type Task = { readonly secretId: string; readonly renewal: Renewal }
 
@@ -30,14 +29,14 @@ export async function deliver(deps: DeliveryDeps, body: Uint8Array): Promise<Ans
   const key = event.key ?? world.id()
   const outcomes = await handle(deps, { secretIds: event.secretIds, key, dueAt })
   for (const outcome of outcomes) logOutcome(deps, outcome)
-  return { status: answerStatus(outcomes), body: answerBody(outcomes) }
+  return answerOf(outcomes)
 }
 
 async function handle(deps: DeliveryDeps, event: { secretIds: readonly string[]; key: string; dueAt: number }): Promise<Outcome[]> {
   const ahead = guess(deps, event.secretIds)
   const matching = matchAll(deps, event.secretIds).catch((cause: unknown) => {
     if (!(cause instanceof ApiFailure)) throw cause
-    return event.secretIds.map((secretId): Outcome => ({ secretId, result: 'try-again', reasons: [cause.message] }))
+    return event.secretIds.map((secretId) => tryAgain(cause, { secretId }))
   })
   const matched = await inTime(deps, event.dueAt, matching)
   // Nothing was begun: the event is to come again.
@@ -86,7 +85,7 @@ async function matchOne(deps: DeliveryDeps, renewals: readonly Renewal[], secret
       if (facts !== undefined) for (const renewal of open) if (isSourceOf(renewal, facts)) tasks.push({ secretId, renewal: forSecret(renewal, facts) })
     } catch (cause) {
       if (!(cause instanceof ApiFailure)) throw cause
-      tasks.push({ secretId, result: 'try-again', reasons: [cause.message] })
+      tasks.push(tryAgain(cause, { secretId }))
     }
   }
   return tasks

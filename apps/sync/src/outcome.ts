@@ -1,3 +1,7 @@
+import type { ApiFailure } from '@everleaf/clients'
+
+export type Answer = { readonly status: number; readonly body: string; readonly retryAfterSeconds?: number }
+
 /** What became of one renewal. */
 export type Result =
   | 'proven' // replaced, and every probe saw it
@@ -18,7 +22,14 @@ export type Outcome = {
   readonly reasons?: readonly string[]
   readonly warnings?: readonly string[]
   readonly fingerprint?: string
+  /** What a neighbour asked for in Retry-After. */
+  readonly retryAfterMs?: number
 }
+
+/** What an answer of 503 asks for where no neighbour asked for anything. */
+const RETRY_AFTER_SECONDS = 5
+/** What fails for longer is found by the hourly sweep. */
+const LONGEST_RETRY_AFTER_SECONDS = 3_600
 
 const TRY_AGAIN: readonly Result[] = ['try-again', 'still-working', 'unproven']
 const REFUSED: readonly Result[] = ['refused', 'rolled-back', 'failed-before']
@@ -40,6 +51,30 @@ export function answerStatus(outcomes: readonly Outcome[]): 200 | 201 | 202 | 42
   if (any(REFUSED)) return 422
   if (any(['proof-running'])) return 202
   return any(['proven']) ? 201 : 200
+}
+
+/** Seconds for the Retry-After of a 503: the longest that a neighbour asked for, from one second to an hour. */
+export function retryAfterSeconds(askedMs: readonly (number | undefined)[]): number {
+  const longestMs = Math.max(...askedMs.map((ms) => ms ?? 0), 0)
+  return longestMs === 0 ? RETRY_AFTER_SECONDS : Math.min(LONGEST_RETRY_AFTER_SECONDS, Math.ceil(longestMs / 1_000))
+}
+
+/** The answer to a delivery or a sweep. */
+export function answerOf(outcomes: readonly Outcome[]): Answer {
+  const status = answerStatus(outcomes)
+  const asked = outcomes.filter(({ result }) => TRY_AGAIN.includes(result)).map(({ retryAfterMs }) => retryAfterMs)
+  return { status, body: answerBody(outcomes), ...(status === 503 ? { retryAfterSeconds: retryAfterSeconds(asked) } : {}) }
+}
+
+/** The answer where a neighbour's failure kept us from knowing what there is to do. */
+export function answerFailure({ message, retryAfterMs }: ApiFailure): Answer {
+  return { status: 503, body: JSON.stringify({ error: message }), retryAfterSeconds: retryAfterSeconds([retryAfterMs]) }
+}
+
+/** A secret that waits for a neighbour. */
+export function tryAgain(cause: ApiFailure, about: { readonly renewal?: string; readonly secretId?: string }): Outcome {
+  const { message, retryAfterMs } = cause
+  return { ...about, result: 'try-again', reasons: [message], ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
 }
 
 /** The answer's body: each secret and what happened; reasons are the gate's words or a neighbour's status, never material. */

@@ -4,7 +4,7 @@ import { type Renewal, renewalDigest } from '@everleaf/renewals'
 import type { World } from '@everleaf/world'
 import { decideRenewal, type RenewalState } from './decide-renewal.ts'
 import { inspectPair, judge, normalSerial, type Pair, type Verdict } from './judge.ts'
-import type { Outcome } from './outcome.ts'
+import { type Outcome, tryAgain } from './outcome.ts'
 import { type Proof, prove } from './proof.ts'
 import { isConflict, type StateStore } from './state.ts'
 
@@ -75,7 +75,7 @@ export async function renew(deps: RenewalDeps, renewal: Renewal, run: RenewalRun
       { renewal: renewal.name, reason, kind: cause instanceof Error ? cause.name : 'unknown', transaction: isAnswer ? cause.transactionId : undefined },
       'the renewal stopped',
     )
-    return { ...about, result: 'try-again', reasons: [reason] }
+    return isAnswer ? tryAgain(cause, about) : { ...about, result: 'try-again', reasons: [reason] }
   }
 }
 

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { ApiFailure } from '@everleaf/clients'
 import type { Secret } from '@everleaf/world'
-import { type Answer, type DeliveryDeps, deliver } from './deliver.ts'
+import { type DeliveryDeps, deliver } from './deliver.ts'
 import { isExpectedHeader, MAX_EVENT_BYTES } from './event.ts'
-import { answerBody, answerStatus, type Outcome } from './outcome.ts'
+import { type Answer, answerFailure, answerOf, type Outcome, retryAfterSeconds } from './outcome.ts'
 
 export type ServerDeps = DeliveryDeps & { readonly headerName: string; readonly headerValue: Secret; readonly sweep: Sweep }
 type Sweep = () => Promise<readonly Outcome[]>
@@ -22,7 +22,7 @@ export function createSyncServer(options: ServerDeps): Server {
             { kind: cause instanceof Error ? cause.name : 'unknown', at: cause instanceof Error ? firstFrame(cause) : undefined },
             'an error of our own',
           )
-          send(request, response, { status: 503, body: '{"error":"an error of our own; its kind is in the log"}' })
+          send(request, response, { status: 503, body: '{"error":"an error of our own; its kind is in the log"}', retryAfterSeconds: retryAfterSeconds([]) })
         },
       )
     },
@@ -52,10 +52,10 @@ async function sweepInTime({ world, sweep, answerMs }: ServerDeps): Promise<Answ
   const late = new Promise<undefined>((resolve) => world.after(answerMs, () => resolve(undefined)))
   try {
     const outcomes = await Promise.race([sweep(), late])
-    return outcomes === undefined ? { status: 202, body: '{"sweep":"running"}' } : { status: answerStatus(outcomes), body: answerBody(outcomes) }
+    return outcomes === undefined ? { status: 202, body: '{"sweep":"running"}' } : answerOf(outcomes)
   } catch (cause) {
     if (!(cause instanceof ApiFailure)) throw cause
-    return { status: 503, body: JSON.stringify({ error: cause.message }) }
+    return answerFailure(cause)
   }
 }
 
@@ -85,13 +85,13 @@ function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   })
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { status, body }: Answer): void {
+function send(request: IncomingMessage, response: ServerResponse, { status, body, retryAfterSeconds: waitSeconds }: Answer): void {
   // What was not read to its end must not be taken for the next request.
   const close = request.complete ? {} : { connection: 'close' }
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
-    ...(status === 503 ? { 'retry-after': '5' } : {}),
+    ...(waitSeconds === undefined ? {} : { 'retry-after': String(waitSeconds) }),
     ...close,
   })
   response.end(request.method === 'HEAD' ? undefined : body)

@@ -1,7 +1,7 @@
 import { ApiFailure, type SecretMetadata } from '@everleaf/clients'
 import { forSecret, isSourceOf, needsFacts, type Renewal } from '@everleaf/renewals'
 import type { Flights } from './flights.ts'
-import type { Outcome } from './outcome.ts'
+import { type Outcome, tryAgain } from './outcome.ts'
 import { type RenewalDeps, renew } from './renewal.ts'
 import type { RenewalList } from './renewal-list.ts'
 
@@ -52,7 +52,7 @@ async function resolve(deps: SweepDeps, renewal: Renewal): Promise<(Task | Outco
     return found.map((secret) => ({ renewal: forSecret(renewal, factsOf(secret)), secretId: secret.id }))
   } catch (cause) {
     if (!(cause instanceof ApiFailure)) throw cause
-    return [{ renewal: renewal.name, result: 'try-again', reasons: [cause.message] }]
+    return [tryAgain(cause, { renewal: renewal.name })]
   }
 }
 

@@ -26,8 +26,9 @@ export class FarSide implements AsyncDisposable {
   readonly calls: string[] = []
   /** Requests that hang until they are let go. */
   readonly hanging = new Set<IncomingMessage>()
-  /** Answers instead of the service; 429 asks to wait for a minute. */
+  /** Answers instead of the service; 429 asks to wait for `retryAfter`. */
   fault: Fault = () => undefined
+  retryAfter = '60'
   /** Runs after a Code Engine secret was replaced. */
   onReplaced: (name: string) => void = () => {}
   /** Runs before a request is answered. */
@@ -95,7 +96,7 @@ export class FarSide implements AsyncDisposable {
     const fault = this.fault({ service, method, path })
     if (fault === 'cut') return void request.socket.destroy()
     if (fault === 'hang') return void this.hanging.add(request)
-    if (fault === 429) response.setHeader('retry-after', '60')
+    if (fault === 429) response.setHeader('retry-after', this.retryAfter)
     if (fault !== undefined) return send(fault, { errors: [{ code: 'planted', message: 'planted' }], trace: 't' })
     const body = Buffer.concat(chunks).toString('utf8')
     if (service === 'iam') return send(200, { access_token: 'canary-access-token', refresh_token: 'not_supported', token_type: 'Bearer', expires_in: 3600 })

@@ -103,6 +103,7 @@ async function stage(
       const answer = await world.http.request({ method: 'POST', url: url + path, headers, body: typeof body === 'string' ? body : JSON.stringify(body) })
       return {
         status: answer.status,
+        retryAfter: answer.headers['retry-after'],
         body: JSON.parse(Buffer.from(answer.body).toString()) as { secrets?: { result: string; reasons?: string[] }[]; error?: string },
       }
     },
@@ -291,7 +292,8 @@ for (const [name, service, what] of neighbours)
       const [method, end] = what.split(' ')
       on.far.fault = (call) => (call.service === service && (what === '' || (call.method === method && call.path.endsWith(end ?? ''))) ? fault : undefined)
       const begun = performance.now()
-      assert.equal((await on.post(eventOf([secretId(0)]))).status, 503)
+      const failed = await on.post(eventOf([secretId(0)]))
+      assert.deepEqual([failed.status, failed.retryAfter], [503, fault === 429 ? '60' : '5'])
       assert.ok(performance.now() - begun < 3_000, 'the caller would have given up')
       assert.deepEqual(on.target(), on.old.pair)
       on.far.fault = () => undefined
@@ -308,14 +310,18 @@ for (const [name, service, what] of neighbours)
 
 const isStateWrite = ({ method, path }: { method: string; path: string }) => method === 'PUT' && path.endsWith('sync-state')
 
-for (const fault of [403, 429, 500, 'cut'] as const) {
+for (const fault of [401, 403, 429, 500, 503, 'cut', 'hang'] as const) {
   test(`${fault} of the state's write after the target's is answered with 503; the next delivery proves what is in place`, async () => {
     await using on = await stage({ answerMs: 800 })
     on.far.fault = (call) => (isStateWrite(call) ? fault : undefined)
-    assert.equal((await on.post(eventOf([secretId(0)]))).status, 503)
+    const begun = performance.now()
+    const failed = await on.post(eventOf([secretId(0)]))
+    assert.deepEqual([failed.status, failed.retryAfter], [503, fault === 429 ? '60' : '5'])
+    assert.ok(performance.now() - begun < 3_000, 'the caller would have given up')
     assert.deepEqual(on.target(), on.fresh.pair)
     assert.equal(on.state()?.state, 'replacing')
     on.far.fault = () => undefined
+    on.far.letGo()
     await on.sync.deps.flights.settled()
     assert.ok([200, 201].includes((await on.post(eventOf([secretId(0)]))).status))
     assert.equal(on.state()?.state, 'fresh')
@@ -328,10 +334,28 @@ for (const fault of [403, 429, 500, 'cut'] as const) {
     on.far.fault = ({ method, path }) => (method === 'PUT' && path.endsWith('secrets/tls-0') && ++writes > 1 ? fault : undefined)
     assert.equal((await on.post(eventOf([secretId(0)]))).status, 503)
     on.far.fault = () => undefined
+    on.far.letGo()
     await on.sync.deps.flights.settled()
     assert.equal((await on.post(eventOf([secretId(0)]))).status, 422)
     assert.deepEqual(on.target(), on.old.pair)
     assert.equal(on.state()?.state, 'rolled-back')
+  })
+}
+
+for (const [asked, said] of [
+  ['7', '7'],
+  ['0', '5'],
+  ['86400', '3600'],
+  ['soon', '5'],
+] as const) {
+  test(`a neighbour that asks for ${asked} s has sync ask for ${said} s, of deliveries and of sweeps`, async () => {
+    await using on = await stage({ answerMs: 800 })
+    on.far.retryAfter = asked
+    on.far.fault = ({ path }) => (path.endsWith('secrets/tls-0') ? 429 : undefined)
+    assert.equal((await on.post(eventOf([secretId(0)]))).retryAfter, said)
+    assert.equal((await on.post({}, undefined, 'sweep')).retryAfter, said)
+    on.far.fault = ({ path }) => (path.endsWith('sync-renewals') ? 429 : undefined)
+    assert.equal((await on.post({}, undefined, 'sweep')).retryAfter, said)
   })
 }
 

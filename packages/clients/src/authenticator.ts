@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { Secret } from '@everleaf/world'
-import type { ClientWorld } from './call.ts'
+import { type ClientWorld, nextWaitMs } from './call.ts'
 import { ApiFailure, failureFrom, noAnswer } from './failure.ts'
 
 export interface Authenticator {
@@ -129,7 +129,7 @@ async function grant(world: ClientWorld, iamUrl: string, form: Readonly<Record<s
     if (!(outcome instanceof ApiFailure)) return outcome
     // A grant changes nothing, so a second one is always safe; two more, soon: the caller's own time is running.
     if (!outcome.isTransient || attempt >= 3 || (outcome.retryAfterMs ?? 0) > 1_000) throw outcome
-    await world.sleep((outcome.retryAfterMs ?? 0) + world.chance() * 100 * 2 ** attempt)
+    await world.sleep(nextWaitMs(attempt, world.chance(), outcome.retryAfterMs))
   }
 }
 

@@ -93,3 +93,12 @@ test('nextWaitMs() stays under its bound and never under Retry-After', () => {
   assert.ok(nextWaitMs(20, 0.999, undefined) < 5_000)
   assert.ok(nextWaitMs(1, 0, 3_000) >= 3_000)
 })
+
+for (const askedMs of [1, 50, 1_000, 60_000])
+  for (const attempt of [1, 3, 20])
+    test(`nextWaitMs() after try ${attempt} heeds a Retry-After of ${askedMs} ms within once and twice of it`, () => {
+      assert.equal(nextWaitMs(attempt, 0, askedMs), askedMs)
+      assert.ok(nextWaitMs(attempt, 0.999_999, askedMs) <= 2 * askedMs)
+    })
+
+test('nextWaitMs() takes a Retry-After of nothing for none: tries stay apart', () => assert.equal(nextWaitMs(2, 0.5, 0), 200))

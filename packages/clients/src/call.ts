@@ -67,10 +67,11 @@ function isSafe(request: Call): boolean {
   return request.method === 'GET' || (request.method === 'PUT' && request.ifMatch !== undefined && request.ifMatch !== '*')
 }
 
-/** Milliseconds before try `attempt` + 1: full jitter under 200, 400, 800 …, never under what the service asked for. */
+/** Milliseconds before try `attempt` + 1: full jitter under 200, 400, 800 …; what the service asked for at least, and twice that at most. */
 export function nextWaitMs(attempt: number, chance: number, retryAfterMs: number | undefined): number {
-  const jitterMs = chance * Math.min(5_000, 100 * 2 ** attempt)
-  return retryAfterMs === undefined ? jitterMs : retryAfterMs + jitterMs
+  const mostMs = Math.min(5_000, 100 * 2 ** attempt)
+  // "Retry-After: 0" asks for nothing.
+  return retryAfterMs === undefined || retryAfterMs === 0 ? chance * mostMs : retryAfterMs + chance * Math.min(mostMs, retryAfterMs)
 }
 
 async function once<T>(options: ClientOptions, request: Call, { what, endsAt }: { what: string; endsAt: number }): Promise<Answer<T> | ApiFailure> {
