@@ -71,6 +71,9 @@ test('the root key is replaced on a home at rest; killed at any point of it, the
     const made = await platform.api('POST', `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets`, { secret_type: 'arbitrary', name: 'kept', payload: secret })
     assert.equal(made.status, 201, made.text)
     id = String(made.body.id)
+    const project = `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
+    const kept = await platform.api('POST', `${project}/secrets`, { name: 'kept', format: 'generic', data: { KEY: secret } })
+    assert.equal(kept.status, 201, kept.text)
     const refused = await everleaf(['keys', 'rotate', '--root'], place)
     assert.equal(refused.status, 3)
     assert.match(refused.stderr, /is running[\s\S]*Stop it first/)
@@ -79,7 +82,13 @@ test('the root key is replaced on a home at rest; killed at any point of it, the
   const keyFile = join(place.home, 'keys/root.key')
   const crashFile = join(place.home, 'crash-at')
   const dying = { ...place, env: { EVERLEAF_TEST_CRASH_FILE: crashFile } }
-  for (const point of ['keys.new-stored', 'keys.rewrapped', 'keys.all-rewrapped', 'keys.old-retired', undefined]) {
+  const rows = (() => {
+    using db = new DatabaseSync(join(place.home, 'data/everleaf.db'), { readOnly: true })
+    return Number(db.prepare('SELECT count(*) AS rows FROM store_keys').get()?.rows)
+  })()
+  assert.ok(rows > 3, `only ${rows} keys`)
+  const underOld = ['keys.new-stored', ...Array.from({ length: rows }, (_, at) => `keys.rewrapped.${at + 1}`)]
+  for (const point of [...underOld, 'keys.all-rewrapped', 'keys.old-retired', undefined]) {
     const before = existsSync(keyFile) ? readFileSync(keyFile) : Buffer.alloc(0)
     if (point !== undefined) writeFileSync(crashFile, point)
     const ended = await node(dying, join(ROOT, 'tests/crash/root-key.ts'))
@@ -88,7 +97,9 @@ test('the root key is replaced on a home at rest; killed at any point of it, the
     const read = await platform.api('GET', `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets/${id}`)
     assert.equal(read.body.payload, secret, `${point}: ${read.text}`)
     const isNew = !readFileSync(keyFile).equals(before)
-    assert.equal(isNew, !['keys.new-stored', 'keys.rewrapped'].includes(point ?? ''), String(point))
+    assert.equal(isNew, !underOld.includes(point ?? ''), String(point))
+    const kept = await platform.api('GET', `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}/secrets/kept`)
+    assert.deepEqual(kept.body.data, { KEY: secret }, `${point}: ${kept.text}`)
     assert.equal(existsSync(`${keyFile}.next`), false)
     await platform.stop()
   }

@@ -17,6 +17,8 @@ before(async () => {
   reader = startReader(stage)
 })
 after(async () => {
+  // Where a filter passes over the test that stops it.
+  await reader.stop()
   await stage[Symbol.asyncDispose]()
 })
 

@@ -140,7 +140,7 @@ export async function startPlatform(options: { home: string; args?: readonly str
     stop,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return
-      await Promise.race([stop(), sleep(20_000)])
+      await Promise.race([stop(), sleep(20_000, undefined, { ref: false })])
       child.kill('SIGKILL')
     },
   }

@@ -114,16 +114,18 @@ async function readAll(job: Job): Promise<Seen | Outcome> {
       .getVersion(job.secretId, 'current')
       .finally(() => {
         fetchedAt = world.now().toISOString()
+        world.crashPoint('sync.secret-read')
       })
       .catch(unlessMissing),
-    codeEngine.getSecret(job.project, job.renewal.target).catch(unlessMissing),
+    codeEngine
+      .getSecret(job.project, job.renewal.target)
+      .finally(() => world.crashPoint('sync.target-read'))
+      .catch(unlessMissing),
     state.read(job.renewal.name),
   ])
   // Only tells whether the previous version can serve as last good; without it a copy is kept in Code Engine.
   const previous = secretsManager.getVersionMetadata(job.secretId, 'previous').catch(() => undefined)
   const [version, target, entry] = await reading
-  world.crashPoint('sync.secret-read')
-  world.crashPoint('sync.target-read')
   if (version === undefined) return { result: 'refused', reasons: ['Secrets Manager has no such secret, or no version of it'] }
   if (target === undefined)
     return { result: 'refused', reasons: [`there is no Code Engine secret ${job.renewal.target} in the project: create it once, of format tls`] }
@@ -145,12 +147,11 @@ async function replace(job: Job, seen: Seen, verdict: Accepted): Promise<Outcome
   world.crashPoint('sync.verified')
   let written: CeSecret
   try {
-    const sent = codeEngine.replaceSecret(job.project, job.renewal.target, {
+    written = await codeEngine.replaceSecret(job.project, job.renewal.target, {
       json: asSecret(verdict.pair),
       ifMatch: job.renewal.overwrite ?? seen.target.entity_tag,
+      onSent: () => world.crashPoint('sync.write-sent'),
     })
-    world.crashPoint('sync.write-sent')
-    written = await sent
     world.crashPoint('sync.write-answered')
   } catch (cause) {
     if (isConflict(cause)) return { again: 'the Code Engine secret was changed by somebody else' }
@@ -175,9 +176,8 @@ async function settle(job: Job, seen: Seen, verdict: Accepted, { tag, replaced, 
   const { world, codeEngine } = job.deps
   const [proof, back] = await Promise.all([
     prove(world, { probes: job.renewal.probes, fingerprint: verdict.fingerprint, limitMs: job.deps.proofLimitMs }),
-    replaced ? codeEngine.getSecret(job.project, job.renewal.target) : seen.target,
+    replaced ? codeEngine.getSecret(job.project, job.renewal.target).finally(() => world.crashPoint('sync.read-back')) : seen.target,
   ])
-  world.crashPoint('sync.read-back')
   if (inspectPair(back.data)?.fingerprint !== verdict.fingerprint) return { again: 'the Code Engine secret holds something else than what was written' }
   logProof(job, verdict, proof)
   if (!proof.proven) return rollBack(job, seen, verdict, { tag, state, reasons: proofReasons(proof) })

@@ -56,6 +56,8 @@ async function stage(
     site?: { delayMs?: number; frozen?: boolean }
     proofLimitMs?: number
     answerMs?: number
+    /** Called at each crash point. */
+    passes?: (point: string) => void
   } = {},
 ) {
   const { count = 1 } = options
@@ -74,7 +76,7 @@ async function stage(
   await writeFile(join(folder, 'token'), 'canary-compute-token')
   const lines: string[] = []
   const log = jsonLog((line) => void lines.push(line), { now: () => new Date(), level: 'debug' })
-  const world = createWorld({ http: createNodeHttp(), log })
+  const world = { ...createWorld({ http: createNodeHttp(), log }), crashPoint: options.passes ?? (() => {}) }
   const auth = computeResourceAuthenticator({ world, iamUrl: `${far.url}/iam`, profile: { name: 'sync' }, tokenFile: join(folder, 'token') })
   const sync = createSync({
     world,
@@ -133,6 +135,59 @@ test('a rotated certificate is replaced, proven and answered with 201; the same 
   const second = await on.post(eventOf([secretId(0)]))
   assert.equal(second.status, 200)
   assert.equal(on.far.calls.filter((call) => call.startsWith('PUT')).length, puts)
+})
+
+/** The crash points of one rotation, in their order; the two reads are side by side. */
+const READS = ['sync.secret-read', 'sync.target-read']
+const POINTS = [
+  'sync.event-parsed',
+  ...READS,
+  'sync.chain-built',
+  'sync.verified',
+  'sync.write-sent',
+  'sync.write-answered',
+  'sync.read-back',
+  'sync.answer-sent',
+]
+
+test('a rotation passes every crash point of sync once, in their order', async () => {
+  const passed: string[] = []
+  await using on = await stage({ passes: (point) => void passed.push(point) })
+  assert.equal((await on.post(eventOf([secretId(0)]))).status, 201)
+  const [first, second] = passed.splice(1, 2)
+  assert.deepEqual([first, second].sort(), READS)
+  assert.deepEqual(
+    passed,
+    POINTS.filter((point) => !READS.includes(point)),
+  )
+})
+
+for (const [what, path, last] of [
+  ['reads the secret but hangs at the target', `GET secrets/tls-0`, 'sync.secret-read'],
+  ['reads the target but hangs at the secret', `GET versions/current`, 'sync.target-read'],
+  ['sends its write and gets no answer', 'PUT secrets/tls-0', 'sync.write-sent'],
+] as const) {
+  test(`a rotation that ${what} passes ${last} and no point behind it`, async () => {
+    const passed: string[] = []
+    await using on = await stage({ answerMs: 1_500, passes: (point) => void passed.push(point) })
+    const [method, end] = path.split(' ') as [string, string]
+    on.far.fault = (call) => (call.method === method && call.path.endsWith(end) ? 'hang' : undefined)
+    const answered = on.post(eventOf([secretId(0)]))
+    while (!passed.includes(last)) await on.world.sleep(5)
+    await on.world.sleep(50)
+    assert.equal(passed.at(-1), last)
+    on.far.letGo()
+    await answered
+  })
+}
+
+test('a write that never leaves passes no sync.write-sent', async () => {
+  const passed: string[] = []
+  await using on = await stage({ passes: (point) => void passed.push(point) })
+  const { request } = on.world.http
+  on.world.http.request = (asked) => (asked.method === 'PUT' && asked.url.endsWith('secrets/tls-0') ? Promise.reject(new Error('refused')) : request(asked))
+  assert.equal((await on.post(eventOf([secretId(0)]))).status, 503)
+  assert.ok(passed.includes('sync.verified') && !passed.includes('sync.write-sent'), passed.join())
 })
 
 test('an id at the end of a CRN works as a plain one', async () => {

@@ -31,6 +31,8 @@ export type Call = {
   readonly signal?: AbortSignal
   readonly maxBytes?: number
   readonly timeoutMs?: number
+  /** The whole request has left this process; once for each try. */
+  readonly onSent?: () => void
 }
 
 export type Answer<T> = { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: T }
@@ -88,6 +90,7 @@ async function once<T>(options: ClientOptions, request: Call, { what, endsAt }: 
       timeoutMs: leftMs,
       ...(request.maxBytes === undefined ? {} : { maxBytes: request.maxBytes }),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
+      ...(request.onSent === undefined ? {} : { onSent: request.onSent }),
     })
   } catch (cause) {
     return noAnswer(what, cause)

@@ -1,4 +1,4 @@
-import { type ClientOptions, call, path, type Query } from './call.ts'
+import { type Call, type ClientOptions, call, path, type Query } from './call.ts'
 import { ApiFailure } from './failure.ts'
 
 export type CeProject = {
@@ -58,6 +58,7 @@ export type CeBuildRun = {
 }
 
 type Body = Readonly<Record<string, unknown>>
+type Change = Required<Pick<Call, 'json' | 'ifMatch'>> & Pick<Call, 'onSent'>
 type Page = { readonly next?: { readonly start?: string } }
 
 export type CodeEngine = ReturnType<typeof createCodeEngine>
@@ -66,8 +67,7 @@ export type CodeEngine = ReturnType<typeof createCodeEngine>
 export function createCodeEngine(options: ClientOptions) {
   const get = async <T>(at: string, query?: Query): Promise<T> => (await call<T>(options, { method: 'GET', path: at, ...(query ? { query } : {}) })).body
   const post = async <T>(at: string, json: unknown): Promise<T> => (await call<T>(options, { method: 'POST', path: at, json })).body
-  const change = async <T>(method: 'PUT' | 'PATCH', at: string, change: { json: unknown; ifMatch: string }): Promise<T> =>
-    (await call<T>(options, { method, path: at, ...change })).body
+  const change = async <T>(method: 'PUT' | 'PATCH', at: string, change: Change): Promise<T> => (await call<T>(options, { method, path: at, ...change })).body
   const remove = async (at: string): Promise<void> => void (await call<void>(options, { method: 'DELETE', path: at }))
   // Every page of a list; an empty `start` would loop for ever, so it ends the walk like a missing one.
   const all = async <T>(at: string, key: string, query: Query = {}): Promise<T[]> => {
@@ -106,7 +106,7 @@ export function createCodeEngine(options: ClientOptions) {
     replaceSecret: (
       project: string,
       name: string,
-      by: { json: { format: string; data: Readonly<Record<string, string>> }; ifMatch: string },
+      by: { json: { format: string; data: Readonly<Record<string, string>> }; ifMatch: string; onSent?: () => void },
     ): Promise<CeSecret> => change('PUT', path`/projects/${project}/secrets/${name}`, by),
     deleteSecret: (project: string, name: string): Promise<void> => remove(path`/projects/${project}/secrets/${name}`),
 

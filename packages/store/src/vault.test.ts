@@ -115,7 +115,7 @@ test('a key made while the root is being rotated is wrapped by the new root', as
 test('rotateRoot() that is stopped half-way leaves the old root in charge', async () => {
   let stops = false
   const { store, vault } = await start((name) => {
-    if (stops && name === 'keys.rewrapped') throw new Error('stopped')
+    if (stops && name === 'keys.rewrapped.1') throw new Error('stopped')
   })
   const sealed = await store.write((tx) => vault.seal(tx, place, 'v'))
   stops = true

@@ -134,13 +134,13 @@ function keyRing(world: World, rootKey: Uint8Array) {
       const db = tx.tables<Tables>()
       const rows = await db.selectFrom('store_keys').selectAll().execute()
       roots = new Map([...roots, [rootName(root), root]])
-      for (const row of rows) {
+      for (const [at, row] of rows.entries()) {
         await db
           .updateTable('store_keys')
           .set(wrap(unwrap(row), root))
           .where('id', '=', row.id)
           .execute()
-        world.crashPoint('keys.rewrapped')
+        world.crashPoint(`keys.rewrapped.${at + 1}`)
       }
       tx.after(() => {
         roots = new Map([[rootName(root), root]])

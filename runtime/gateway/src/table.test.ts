@@ -54,6 +54,21 @@ test('who holds a version of the table goes on seeing that version', () => {
   assert.equal(getFrom(table.current().certificates, 'c'), second)
 })
 
+test('the crash points of a swap: built means that the old pair is still served, swapped that the new one is', () => {
+  const seen: [string, string | undefined][] = []
+  const table = createTable({ crashPoint: (name) => void seen.push([name, getFrom(table.current().certificates, 'c')?.fingerprint]) })
+  table.replace([hostItem('a.example'), certificateItem(first)])
+  seen.length = 0
+  table.contextFor('c')
+  table.apply({ upserts: [hostItem('b.example')], deletes: [] })
+  assert.deepEqual(seen, [], 'nothing is built for a host')
+  table.apply({ upserts: [certificateItem(second)], deletes: [] })
+  assert.deepEqual(seen, [
+    ['ingress.context-built', first.fingerprint],
+    ['ingress.context-swapped', second.fingerprint],
+  ])
+})
+
 test('replace() drops what the new snapshot does not have', () => {
   const table = createTable()
   table.replace([hostItem('a.example'), hostItem('b.example'), certificateItem(first)])

@@ -28,6 +28,7 @@ export type TableOptions = {
   readonly onSwap?: (swap: CertificateSwap) => void
   /** A new pair that cannot be served: the one before goes on being served. */
   readonly onRefused?: (refusal: CertificateRefusal) => void
+  readonly crashPoint?: (name: string) => void
 }
 
 export interface Table {
@@ -59,6 +60,7 @@ export function createTable(options: TableOptions = {}): Table {
   const move = (changes: Changes) => {
     const isFirst = routes.version === 0
     const swaps = readyCertificates(changes, routes, contexts, options.onRefused)
+    if (swaps.length > 0) options.crashPoint?.('ingress.context-built')
     routes = {
       version: routes.version + 1,
       settings: changes.settings === 'same' ? routes.settings : changes.settings,
@@ -68,6 +70,7 @@ export function createTable(options: TableOptions = {}): Table {
     }
     for (const swap of swaps) if (swap.context !== undefined) contexts.put(swap.key, swap.value, swap.context)
     for (const [key, value] of changes.certificates) if (value === undefined) contexts.forget(key)
+    if (swaps.length > 0) options.crashPoint?.('ingress.context-swapped')
     for (const listener of listeners) listener(routes)
     if (!isFirst) for (const { key, value } of swaps) options.onSwap?.({ certificate: key, fingerprint: value.fingerprint })
   }

@@ -142,6 +142,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     ...(around.helper === undefined ? {} : { helper: around.helper }),
   })
   const table = createTable({
+    crashPoint: world.crashPoint,
     onSwap: ({ certificate, fingerprint }) => tell({ type: 'certificate-swapped', certificate, fingerprint, at: world.now().getTime() }),
     onRefused: ({ certificate, reason }) => world.log.error({ certificate, reason }, 'a certificate cannot be served; the one before goes on'),
   })
@@ -231,9 +232,7 @@ function show(items: readonly Item[], parts: Parts): void {
 
 function takeDifference(difference: Difference, parts: Parts): void {
   parts.state.apply(difference)
-  parts.world.crashPoint('ingress.context-built')
   parts.table.apply(difference)
-  parts.world.crashPoint('ingress.context-swapped')
   for (const item of difference.upserts) {
     if (item.kind === 'mount') parts.mounts.update(item.key, item.value)
     if (item.kind === 'workload') parts.pool.apply(item.value)
