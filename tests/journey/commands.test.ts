@@ -119,6 +119,28 @@ test('the ports of flags and of the environment are the ones that are taken; fla
   assert.equal((await everleaf(['status'], place)).status, 0, 'the other platform goes on')
 })
 
+test(
+  'where any port will do it is that of the last run, so that addresses stay good; one that another program has by now is left to it',
+  { timeout: 120_000 },
+  async () => {
+    const home = freshHome()
+    const first = await startPlatform(home)
+    assert.equal(await first.stop(), 0)
+    const again = await startPlatform(home)
+    assert.deepEqual(again.env, first.env)
+    assert.equal(await again.stop(), 0)
+    const taken = createServer()
+    await new Promise<void>((ready) => taken.listen(first.ports.api, '127.0.0.1', ready))
+    const third = await startPlatform(home)
+    assert.notEqual(third.ports.api, first.ports.api)
+    assert.deepEqual([third.ports.public, third.ports.private], [first.ports.public, first.ports.private])
+    assert.equal(await third.stop(), 0)
+    taken.close()
+    writeFileSync(join(home.home, 'run/last-ports.json'), '{"api":"x","public":70000,')
+    await using _ = await startPlatform(home)
+  },
+)
+
 test('without EVERLEAF_HOME everything is kept below XDG_DATA_HOME, else below ~/.local/share', { timeout: 120_000 }, async () => {
   using other = freshHome()
   const { EVERLEAF_HOME: _, XDG_DATA_HOME: __, ...bare } = environment(other)

@@ -70,6 +70,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
+    .showHelpAfterError('See: everleaf --help')
     .configureOutput({ writeOut: write })
 
   const ports = (command: Command) =>
@@ -77,7 +78,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
       .option('--port <n>', 'public TLS (8443)')
       .option('--private-port <n>', 'private TLS (8444)')
       .option('--http-port <n>', 'plain HTTP (8080)')
-      .option('--api-port <n>', 'every API by path, this machine only (4580); 0 takes any free port')
+      .option('--api-port <n>', "every API by path, this machine only (4580); 0 takes any free port, the last run's if it can")
       .option('--listen <address>', 'address of the TLS and HTTP listeners (127.0.0.1)')
       .option('--set <name=value>', 'a setting of the platform, see `everleaf up --help`', (value: string, all: string[] = []) => [...all, value])
   ports(program.command('demo').description('start everything, rotate a certificate, and prove that it is served'))

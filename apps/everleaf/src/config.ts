@@ -51,7 +51,7 @@ Starts the platform and stays until it is stopped (Ctrl-C).
   --private-port N  private TLS: private names, private apps             (${PORTS.private}, EVERLEAF_PRIVATE_PORT)
   --http-port N     plain HTTP: redirects to HTTPS, nothing else         (${PORTS.front}, EVERLEAF_HTTP_PORT)
   --api-port N      every API by path, this machine only                 (${PORTS.api}, EVERLEAF_API_PORT)
-                    0 takes any free port
+                    0 takes any free port, that of the last run if it is free
   --listen ADDRESS  address of the TLS and HTTP listeners                (127.0.0.1, EVERLEAF_LISTEN)
   --domain NAME     the platform's own domain                            (everleaf.localhost, EVERLEAF_DOMAIN)
   --region NAME     the region in names and CRNs                         (eu-de, EVERLEAF_REGION)

@@ -19,6 +19,8 @@ export type Home = {
   readonly coreSocket: string
   readonly controlSocket: string
   readonly portsFile: string
+  /** What `portsFile` said in the last run. */
+  readonly lastPortsFile: string
   readonly loginFile: string
   readonly snapshotFile: string
   readonly caFile: string
@@ -39,6 +41,7 @@ export function homeAt(root: string): Home {
     coreSocket: join(run, 'core.sock'),
     controlSocket: join(run, 'edge.sock'),
     portsFile: join(run, 'ports.json'),
+    lastPortsFile: join(run, 'last-ports.json'),
     loginFile: join(root, 'login.json'),
     snapshotFile: join(run, 'snapshot.sealed'),
     caFile: join(run, 'ca.pem'),

@@ -11,7 +11,7 @@ import type { World } from '@everleaf/world'
 import type { Config } from '../config.ts'
 import { type Home, prepareHome, rootKey, WrongMachine } from '../home.ts'
 import { lockHome } from '../lock.ts'
-import type { PortsFile } from '../ports.ts'
+import { type PortsFile, portsToOpen } from '../ports.ts'
 import { hostLines, ownAddress } from './addresses.ts'
 import { backendsOver } from './backends.ts'
 import { openControl } from './control.ts'
@@ -106,10 +106,10 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   })
   // What was served before is served again at once; core's own word comes when it is there.
   if (parts.state.items().length > 0) show(parts.state.items(), parts)
-  const listening = await listen(parts.gateway, config)
+  const listening = await listen(parts.gateway, config, home)
   parts.addresses.fixed = listening.private.find(({ port }) => port === 443)?.host
   const ports = portsOf(listening, config)
-  writeDurably(home.portsFile, JSON.stringify(ports), 0o600)
+  for (const file of [home.portsFile, home.lastPortsFile]) writeDurably(file, JSON.stringify(ports), 0o600)
   core.begin(JSON.stringify({ config, ports, namespaces: parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works) }))
   const status = async () => ({
     ...ports,
@@ -173,25 +173,33 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
   return parts
 }
 
-async function listen(gateway: Gateway, config: Config): Promise<Listening> {
+const LISTENERS = { public: 'public', private: 'private', front: 'front', plain: 'api' } as const
+
+/** Opens the listeners; a port of the last run that another program has by now is left to it. Throws WrongMachine for a port that was asked for. */
+async function listen(gateway: Gateway, config: Config, home: Home): Promise<Listening> {
   const own = ownAddress(config.home)
-  try {
-    return await gateway.listen({
-      public: { host: config.listen, port: config.ports.public },
-      private: [
-        { host: '127.0.0.1', port: config.ports.private },
-        { host: own, port: 443, optional: true },
-      ],
-      front: { host: config.listen, port: config.ports.front },
-      plain: { host: '127.0.0.1', port: config.ports.api },
-    })
-  } catch (error) {
-    if (!(error instanceof ListenError)) throw error
-    throw new WrongMachine(
-      `${error.message}\nStop what has that port, or choose another one: --port, --private-port, --http-port, --api-port (0 takes any free one).`,
-      { cause: error },
-    )
-  }
+  let ports = portsToOpen(config.ports, home.lastPortsFile)
+  for (;;)
+    try {
+      return await gateway.listen({
+        public: { host: config.listen, port: ports.public },
+        private: [
+          { host: '127.0.0.1', port: ports.private },
+          { host: own, port: 443, optional: true },
+        ],
+        front: { host: config.listen, port: ports.front },
+        plain: { host: '127.0.0.1', port: ports.api },
+      })
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error
+      const name = LISTENERS[error.listener]
+      if (ports[name] !== config.ports[name]) ports = { ...ports, [name]: config.ports[name] }
+      else
+        throw new WrongMachine(
+          `${error.message}\nStop what has that port, or choose another one: --port, --private-port, --http-port, --api-port (0 takes any free one).`,
+          { cause: error },
+        )
+    }
 }
 
 function portsOf(listening: Listening, config: Config): PortsFile {
