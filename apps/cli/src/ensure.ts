@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { ApiFailure } from '@everleaf/clients'
 import type { Session } from './session.ts'
 
@@ -42,6 +41,7 @@ const DEPLOYMENT = 'EVERLEAF_DEPLOYMENT'
 export async function deployApp(session: Session, app: App): Promise<void> {
   const { codeEngine, project } = session
   const known = await orMissing(codeEngine.getApp(project, app.name))
+  const { createHash } = process.getBuiltinModule('node:crypto')
   const deployment = createHash('sha256').update(app.archive).update(JSON.stringify(app.settings)).digest('hex')
   if (known?.status === 'ready' && known.run_env_variables?.some(({ name, value }) => name === DEPLOYMENT && value === deployment)) return
   const image = await buildImage(session, app)

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { Secret } from '@everleaf/world'
 import { type ClientWorld, nextWaitMs } from './call.ts'
 import { ApiFailure, failureFrom, noAnswer } from './failure.ts'
@@ -37,7 +37,7 @@ export function computeResourceAuthenticator(options: {
 }): Authenticator {
   const { world, iamUrl, profile, tokenFile } = options
   return keepToken(world, async () => {
-    const computeToken = await readComputeToken(tokenFile === undefined ? TOKEN_FILES : [tokenFile])
+    const computeToken = readComputeToken(tokenFile === undefined ? TOKEN_FILES : [tokenFile])
     return grant(world, iamUrl, {
       grant_type: 'urn:ibm:params:oauth:grant-type:cr-token',
       cr_token: computeToken.reveal(),
@@ -92,10 +92,10 @@ export function keepToken(world: Pick<ClientWorld, 'monotonicMs'>, obtain: () =>
   }
 }
 
-async function readComputeToken(files: readonly string[]): Promise<Secret> {
+function readComputeToken(files: readonly string[]): Secret {
   for (const file of files) {
     try {
-      const content = (await readFile(file, 'utf8')).trim()
+      const content = readFileSync(file, 'utf8').trim()
       if (content !== '') return new Secret(content)
     } catch {
       // absent or not readable for us: the next place

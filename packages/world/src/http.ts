@@ -1,10 +1,11 @@
 import type { Agent as PlainAgent } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { isIP } from 'node:net'
+import type { Agent as SecureAgent } from 'node:https'
 import type { ConnectTarget } from './names.ts'
 
 // Not by import: a module's import of node:http reads its getters too, and WebSocket's loads undici: 60 ms and 16 MiB (Node 26).
-const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule('node:http')
+const http = () => process.getBuiltinModule('node:http')
+// Loaded by the first https address: 15 ms that a command which speaks to the plain listener does not spend.
+const https = () => process.getBuiltinModule('node:https')
 
 export type HttpRequest = {
   readonly method: string
@@ -40,20 +41,22 @@ const DEFAULT_MAX_BYTES = 8 * 1024 * 1024
  * cold start. `resolve` may send a host somewhere else than DNS would; `ca` adds trusted roots (PEM).
  */
 export function createNodeHttp(options: { resolve?: (host: string, port: number) => ConnectTarget | undefined; ca?: readonly string[] } = {}): Http {
-  const plain = new HttpAgent({ keepAlive: true, maxSockets: 64 })
-  const secure = new HttpsAgent({ keepAlive: true, maxSockets: 64, ...(options.ca ? { ca: [...options.ca] } : {}) })
+  let openedPlain: PlainAgent | undefined
+  const plain = () => (openedPlain ??= new (http().Agent)({ keepAlive: true, maxSockets: 64 }))
+  let openedSecure: SecureAgent | undefined
+  const secure = () => (openedSecure ??= new (https().Agent)({ keepAlive: true, maxSockets: 64, ...(options.ca ? { ca: [...options.ca] } : {}) }))
   return {
     request: (request) => send(request, { plain, secure, resolve: options.resolve }),
     close() {
-      plain.destroy()
-      secure.destroy()
+      openedPlain?.destroy()
+      openedSecure?.destroy()
     },
   }
 }
 
 type Sender = {
-  plain: PlainAgent
-  secure: HttpsAgent
+  plain: () => PlainAgent
+  secure: () => SecureAgent
   resolve: ((host: string, port: number) => ConnectTarget | undefined) | undefined
 }
 
@@ -71,10 +74,10 @@ async function send(request: HttpRequest, sender: Sender): Promise<HttpResponse>
     // Without the query: it may carry what must not be seen in a log.
     const fail = (problem: string, cause?: Error) => reject(new Error(`${request.method} ${url.origin}${url.pathname}: ${problem}`, { cause }))
     const failed = (cause: Error) => fail(deadline.aborted ? 'no complete answer in time' : cause.message, cause)
-    const outgoing = (isSecure ? httpsRequest : httpRequest)({
+    const outgoing = (isSecure ? https().request : http().request)({
       ...(target === undefined ? { host, port } : 'socketPath' in target ? { socketPath: target.socketPath } : { host: target.address, port: target.port }),
-      agent: isSecure ? sender.secure : sender.plain,
-      ...(isSecure ? { servername: isIP(host) === 0 ? host : '' } : {}),
+      agent: isSecure ? sender.secure() : sender.plain(),
+      ...(isSecure ? { servername: process.getBuiltinModule('node:net').isIP(host) === 0 ? host : '' } : {}),
       method: request.method,
       path: url.pathname + url.search,
       headers: { host: url.host, ...(request.body === undefined ? {} : { 'content-length': String(Buffer.byteLength(request.body)) }), ...request.headers },

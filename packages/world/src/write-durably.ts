@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** Writes a file whole or not at all: temporary name, fsync, rename, fsync of the folder. Throws when the disk refuses; the old file stays then. */
 export function writeDurably(file: string, content: string | Uint8Array, mode: number): void {
+  // Not by import, see world.ts.
+  const { randomBytes } = process.getBuiltinModule('node:crypto')
   const temporary = `${file}.${randomBytes(4).toString('hex')}.tmp`
   const bytes = typeof content === 'string' ? Buffer.from(content) : content
   const handle = openSync(temporary, 'wx', mode)

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { createNodeHttp, type Http } from '../src/index.ts'
+import { createPlainHttp } from '../src/plain.ts'
 import { createUndiciHttp } from '../src/undici.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'everleaf-http-'))
@@ -31,6 +32,7 @@ const text = (body: Uint8Array) => Buffer.from(body).toString()
 
 for (const [name, create] of [
   ['createNodeHttp()', () => createNodeHttp()],
+  ['createPlainHttp()', () => createPlainHttp()],
   ['createUndiciHttp()', () => createUndiciHttp()],
 ] as const) {
   suite(name, () => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, symlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { endpoints } from '../endpoints.ts'
 import { type Found, WrongUse } from '../home.ts'
@@ -52,13 +52,17 @@ export async function openShell(options: { found: Found; root: string; env: Node
   })
 }
 
-/** A folder of our programs alone, so that nothing else of the installation comes into PATH. */
+/**
+ * A folder of our programs alone, so that nothing else of the installation comes into PATH. They start on the Node that runs this, whatever
+ * Node is in PATH: a start of another one first would take twice the time.
+ */
 function programsIn(home: string, root: string): string {
   const bin = join(home, 'cli', 'bin')
   mkdirSync(bin, { recursive: true, mode: 0o700 })
   for (const name of ['ibmcloud', 'everleaf']) {
     rmSync(join(bin, name), { force: true })
-    symlinkSync(join(root, 'bin', name), join(bin, name))
+    const words = [process.execPath, join(root, 'bin', name)].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
+    writeFileSync(join(bin, name), `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`, { mode: 0o700 })
   }
   return bin
 }

@@ -66,14 +66,15 @@ type LoginOptions = Pick<ContextOptions, 'world' | 'env' | 'found'> & { base: st
 
 // The platform's own login, unless somebody logged in as somebody else: a shell of Everleaf's is logged in from the start.
 function loginOf({ world, found, base, state, change }: LoginOptions): Authenticator {
-  let opened: { of: string; auth: Authenticator } | undefined
+  let opened: { login: State['login']; auth: Authenticator } | undefined
   const open = (): Authenticator => {
     const { login, loggedOut, token } = state()
     if (login === undefined && loggedOut === true) throw new Failed('Not logged in. Log in with: ibmcloud login --apikey @FILE')
     const kept = login ?? { apikey: found.login.apikey }
     const iamUrl = `${base}/iam`
-    const of = 'apikey' in kept ? fingerprint(kept.apikey) : fingerprint(kept.profile)
-    if (opened?.of === of) return opened.auth
+    // A login forgets the token of the one before it; the platform's own login is known by its account. No hash: node:crypto takes 14 ms to load.
+    const of = login === undefined ? `platform ${found.login.account}` : 'login'
+    if (opened !== undefined && opened.login === login) return opened.auth
     const inner =
       'apikey' in kept
         ? apiKeyAuthenticator({ world, iamUrl, apiKey: new Secret(kept.apikey) })
@@ -89,7 +90,7 @@ function loginOf({ world, found, base, state, change }: LoginOptions): Authentic
       },
       keep: (won) => change({ token: won === undefined ? undefined : { ...won, of } } as Partial<State>),
     })
-    opened = { of, auth }
+    opened = { login, auth }
     return auth
   }
   return { token: () => open().token(), forget: () => open().forget() }
@@ -97,12 +98,6 @@ function loginOf({ world, found, base, state, change }: LoginOptions): Authentic
 
 function profileOf(profile: string): { id: string } | { name: string } {
   return profile.startsWith('Profile-') ? { id: profile } : { name: profile }
-}
-
-// Says which login a kept token belongs to, without holding any of it.
-function fingerprint(text: string): string {
-  const { createHash } = process.getBuiltinModule('node:crypto')
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 
 export const RESOURCE_CONTROLLER = '/resource-controller'

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { clockOffsetMs, createWorld, homeFolder } from '@everleaf/world'
+import { createPlainHttp } from '@everleaf/world/plain'
 import { run } from './run.ts'
 import { processScreen } from './screen.ts'
 import { WrongUse } from './wrong-use.ts'
@@ -8,7 +9,7 @@ import { WrongUse } from './wrong-use.ts'
 process.stdout.on('error', () => process.exit(0))
 const home = homeFolder(process.env)
 process.exitCode = await run(process.argv.slice(2), {
-  world: createWorld({ offsetMs: clockOffsetMs(process.env, WrongUse) }),
+  world: createWorld({ http: createPlainHttp(), offsetMs: clockOffsetMs(process.env, WrongUse) }),
   env: process.env,
   home,
   stateFile: join(process.env.IBMCLOUD_HOME || join(home, 'cli'), 'ibmcloud.json'),

@@ -39,7 +39,7 @@ async function dispatch(words: readonly string[], screen: Screen, around: Around
   const isHelp = (word: string | undefined) => word === undefined || word === 'help' || word === '--help' || word === '-h'
   if (isHelp(words[0]) && isHelp(words[1])) return screen.result((await import('./help.ts')).rootHelp(await allFamilies()))
   const asked = words[0] === 'help' ? [...words.slice(1), '--help'] : words
-  const { family, used } = await familyOf(asked[0])
+  const { family, used } = await familyOf(asked)
   const rest = asked.slice(used)
   const found = findCommand(family, rest)
   if (found === undefined) {

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Context } from '../context.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 
+// Not by import, see packages/world/src/http.ts.
 const { request } = process.getBuiltinModule('node:http')
 
 type Ask = {

@@ -1,0 +1,40 @@
+// Starts a command in this process where its Node is the right one, otherwise under that of Everleaf's own packages.
+import { COMPILE_CACHE, findNode, rootFolder } from './node26.js'
+
+/** Where `npm ci` puts commands as one file each (tools/build-commands.ts). */
+export const BUNDLES = `${rootFolder()}node_modules/.cache/everleaf-commands`
+
+/**
+ * Starts `role`: what `npm run build` made where EVERLEAF_BUILT says so or there is no source; else its one file, where none of its sources
+ * changed; else the source. Nothing is imported here that is not needed: a command is to start in little more than an empty program's time.
+ */
+export async function start({ role, source }) {
+  const fs = process.getBuiltinModule?.('node:fs') ?? (await import('node:fs'))
+  const base = rootFolder()
+  const built = process.env.EVERLEAF_BUILT === '1' || !fs.existsSync(base + source)
+  const file = built ? `${base}dist/${role}.mjs` : (bundleOf(fs, { folder: BUNDLES, role, base }) ?? base + source)
+  if ((await findNode()) !== process.execPath) {
+    const { run } = await import('./run.js')
+    return run(file, process.argv.slice(2))
+  }
+  const module = process.getBuiltinModule('node:module')
+  module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? COMPILE_CACHE)
+  process.argv[1] = file
+  const { pathToFileURL } = process.getBuiltinModule('node:url')
+  await import(pathToFileURL(file).href)
+}
+
+/** The one file of a command, undefined where it was not made of exactly these sources. */
+export function bundleOf(fs, { folder, role, base }) {
+  try {
+    const sources = JSON.parse(fs.readFileSync(`${folder}/${role}.json`, 'utf8'))
+    const same = ([path, mtimeMs, size]) => {
+      const found = fs.statSync(base + path)
+      return found.mtimeMs === mtimeMs && found.size === size
+    }
+    return sources.every(same) ? `${folder}/${role}.mjs` : undefined
+  } catch {
+    // There is none, or one of its sources is gone: the source itself is right.
+    return undefined
+  }
+}
