@@ -62,6 +62,35 @@ for (const [what, limit, make] of SIZES) {
   })
 }
 
+const LISTS: readonly (readonly [string, number, () => string])[] = [
+  ['secrets', 1_000, () => `${at.secrets}/secrets?limit=`],
+  ['topics', 100, () => `${at.events}/topics?limit=`],
+  ['sources', 100, () => `${at.events}/sources?limit=`],
+  ['destinations', 100, () => `${at.events}/destinations?limit=`],
+  ['subscriptions', 100, () => `${at.events}/subscriptions?limit=`],
+  ['deliveries', 200, () => `${at.events}/everleaf/deliveries?limit=`],
+  ['instances', 100, () => `${at.controller}/resource_instances?limit=`],
+  ['resource keys', 100, () => `${at.controller}/resource_keys?limit=`],
+  ['service IDs', 100, () => `${at.iam}/serviceids?account_id=${account}&pagesize=`],
+  ['API keys', 100, () => `${at.iam}/apikeys?account_id=${account}&pagesize=`],
+  ['profiles', 100, () => `${at.iam}/profiles?account_id=${account}&pagesize=`],
+  ['policies', 100, () => `${at.iam}/policies?account_id=${account}&limit=`],
+  ['policies in their second form', 100, () => `${at.iam.replace(/v1$/, 'v2')}/policies?account_id=${account}&limit=`],
+]
+for (const [what, most, make] of LISTS) {
+  test(`a page of ${most} ${what} can be asked for, one of ${most + 1} is refused with 400`, async () => {
+    const within = await platform.api('GET', make() + most)
+    assert.equal(within.status, 200, within.text)
+    const over = await platform.api('GET', make() + (most + 1))
+    assert.equal(over.status, 400, over.text)
+  })
+}
+
+for (const what of ['apps', 'jobs', 'job_runs', 'builds', 'build_runs', 'secrets', 'config_maps', 'domain_mappings'])
+  test(`a page of ${what} of Code Engine has 100 at most, whatever is asked for`, async () => {
+    for (const asked of [100, 101, 1_000]) assert.equal((await must('GET', `${at.project}/${what}?limit=${asked}`)).limit, 100)
+  })
+
 /** JSON text with a map inside. */
 const secretWith = (name: string, metadata: string) => `{"secret_type":"arbitrary","name":"${name}","payload":"x","custom_metadata":${metadata}}`
 const nested = (depth: number) => '{"a":'.repeat(depth - 1) + '{}' + '}'.repeat(depth - 1)

@@ -12,6 +12,8 @@ export function createServer(world: Pick<World, 'id'>): FastifyInstance {
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     routerOptions: ROUTER_OPTIONS,
     bodyLimit: Number.MAX_SAFE_INTEGER,
+    // The gateway lets 16 KiB through and adds headers of its own.
+    http: { maxHeaderSize: 32 * 1024 },
     genReqId: ({ headers }) => gatewaysId(headers['x-request-id']) ?? world.id(),
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { crc32, deflateRawSync, gzipSync } from 'node:zlib'
 import { BuildFailed } from '@everleaf/engine'
 import { packTar, type TarEntry } from 'modern-tar'
-import { type ArchiveLimits, extractArchive } from '../src/archive.ts'
+import { ARCHIVE_LIMITS, type ArchiveLimits, createEntryCheck, extractArchive } from '../src/archive.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'everleaf-archive-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -78,6 +78,33 @@ for (const [what, entries, fits] of [
 test('extractArchive() refuses what unpacks to more than a hundred times its size', async () => {
   const bomb = gzipSync(await packTar([file('a', '\0'.repeat(12 * 1024 * 1024))]))
   await assert.rejects(extract(bomb), (error) => error instanceof BuildFailed && /hundred times/.test(error.message))
+})
+
+/** A gzip of exactly so many bytes: the name in its head takes the room. */
+function gzipOf(bytes: number, content: Buffer): Buffer {
+  const body = deflateRawSync(content, { level: 9 })
+  const end = Buffer.alloc(8)
+  end.writeUInt32LE(crc32(content), 0)
+  end.writeUInt32LE(content.length, 4)
+  const head = Buffer.from([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3])
+  return Buffer.concat([head, Buffer.alloc(bytes - head.length - 1 - body.length - end.length, 'n'), Buffer.from([0]), body, end])
+}
+
+test('extractArchive() takes what unpacks to a hundred times its size, and refuses what is a byte smaller itself', async () => {
+  const content = await packTar([file('a', '\0'.repeat(12_800_000 - 1_536))])
+  assert.equal(content.length, 12_800_000)
+  await extract(gzipOf(128_000, Buffer.from(content)))
+  await assert.rejects(async () => extract(gzipOf(127_999, Buffer.from(content))), /hundred times/)
+})
+
+test('the limits of an archive: 50,000 entries and 500 MiB are taken, and nothing more', () => {
+  const entry = (name: string, size: number) => ({ name, size, type: 'file' as const })
+  const counted = createEntryCheck(ARCHIVE_LIMITS)
+  for (let n = 0; n < 50_000; n++) counted(entry(`f${n}`, 0))
+  assert.throws(() => counted(entry('more', 0)), /one entry more than the 50000/)
+  const sized = createEntryCheck(ARCHIVE_LIMITS)
+  sized(entry('a', 500 * 1024 * 1024))
+  assert.throws(() => sized(entry('b', 1)), /larger than the 524288000 bytes/)
 })
 
 for (const [what, bytes] of [

@@ -87,7 +87,8 @@ export function open(server: Server | SecureServer, listener: ListenerName, want
 function httpOptions(limits: Limits): ServerOptions {
   return {
     insecureHTTPParser: false,
-    maxHeaderSize: limits.headerBytes,
+    // Of target, names and values together; node refuses what reaches its number.
+    maxHeaderSize: limits.headerBytes + 1,
     // The gate refuses it, and with it what follows on the connection, which node would go on serving.
     requireHostHeader: false,
     headersTimeout: limits.headersTimeoutMs,

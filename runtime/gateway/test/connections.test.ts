@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { Socket } from 'node:net'
 import { createWorld } from '@everleaf/world'
+import { Connections } from '../src/connections.ts'
 import { createGateway, createTable, ListenError } from '../src/index.ts'
+import { DEFAULT_LIMITS } from '../src/limits.ts'
 import { ask, LOOPBACK, startRig, talk, tcpTo, tlsTo } from './rig.ts'
 
 const SHOP = 'shop.example'
@@ -34,6 +37,57 @@ test('a connection ends after its number of requests', async () => {
   assert.equal(text.split('HTTP/1.1 200').length, 3)
   assert.match(text, /Connection: close/i)
   assert.equal(rig.acquired.length, 2)
+})
+
+test('256 connections of one address are taken, the 257th is not', async () => {
+  await using rig = await startRig()
+  const port = rig.at.plain?.port ?? 0
+  const isOpen = async (socket: Socket) => (await once(socket.resume(), 'close', { signal: AbortSignal.timeout(200) }).catch(() => 'open')) === 'open'
+  const open: Socket[] = []
+  for (let n = 0; n < 256; n++) open.push(await tcpTo(port))
+  assert.deepEqual([await isOpen(open[255] as Socket), rig.gateway.connections], [true, 256])
+  assert.equal(await isOpen(await tcpTo(port)), false)
+  const elsewhere = await tcpTo(port, '127.0.0.2')
+  assert.deepEqual([await isOpen(elsewhere), rig.gateway.connections], [true, 257])
+  for (const socket of [...open, elsewhere]) socket.destroy()
+})
+
+test('10,000 connections of all addresses are taken, the next is not', () => {
+  const connections = new Connections(DEFAULT_LIMITS, createWorld())
+  const sockets = Array.from({ length: 10_001 }, (_one, n) => {
+    const socket = new Socket()
+    Object.defineProperty(socket, 'remoteAddress', { value: `10.0.${Math.floor(n / 200)}.1` })
+    return socket
+  })
+  const taken = sockets.map((socket) => connections.admit(socket))
+  assert.deepEqual([taken[9_999], taken[10_000], sockets[10_000]?.destroyed, connections.size], [true, false, true, 10_000])
+  connections.destroyAll()
+})
+
+test('10,000 requests go over one connection, and no more', { timeout: 60_000 }, async () => {
+  await using rig = await startRig()
+  const socket = await tlsTo(rig.at.public?.port ?? 0, SHOP)
+  let answers = 0
+  let rest = ''
+  let last = ''
+  socket.setEncoding('latin1').on('data', (chunk: string) => {
+    const parts = (rest + chunk).split('HTTP/1.1 200')
+    answers += parts.length - 1
+    rest = (parts.at(-1) ?? '').slice(-20)
+    last = (last + chunk).slice(-400)
+    // One behind the last, which must not be believed.
+    if (sent <= 10_000 && answers >= sent - 20) send()
+  })
+  let sent = 0
+  const send = () => {
+    const some = Math.min(40, 10_001 - sent)
+    sent += some
+    socket.write(GET.repeat(some))
+  }
+  send()
+  await once(socket, 'close')
+  assert.deepEqual([answers, rig.acquired.length], [10_000, 10_000])
+  assert.match(last, /Connection: close/i)
 })
 
 test('a client that sends too many requests ahead is put out', async () => {

@@ -71,7 +71,8 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const seenByCore: Seen[] = []
   const [warmed, acquired, released] = [[] as string[], [] as string[], [] as string[]]
   const [swaps, refusals] = [[] as CertificateSwap[], [] as CertificateRefusal[]]
-  const app = createServer({ keepAliveTimeout: 5_000 }, options.app ?? echo(seen))
+  // Beyond the gateway's own limit, which is the one that is looked at.
+  const app = createServer({ keepAliveTimeout: 5_000, maxHeaderSize: 64 * 1024 }, options.app ?? echo(seen))
   const appPort = await listenOn(app, { port: 0, host: LOOPBACK })
   let core = createServer(echo(seenByCore))
   await listenOn(core, { path: coreSocket })

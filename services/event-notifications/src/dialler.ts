@@ -6,7 +6,7 @@ import type { createUndiciHttp } from '@everleaf/world/undici'
 import { type Cidr, classify, hostOf, isAllowed, refusalOfUrl, sameAddress } from './address.ts'
 
 export type DiallerOptions = {
-  /** All addresses of a name. `systemLookup` in the platform. */
+  /** All addresses of a name; given up after 5 s. `systemLookup` in the platform. */
   readonly lookup: (host: string) => Promise<readonly string[]>
   /** Where the platform's own names lead; undefined for every other host. */
   readonly own: (host: string, port: number) => ConnectTarget | undefined
@@ -53,7 +53,7 @@ async function dial(asked: Asked, options: DiallerOptions, trust: () => SecureCo
 }
 
 async function openJudged(host: string, port: number, { options, signal }: { options: DiallerOptions; signal: AbortSignal }): Promise<Socket> {
-  const addresses = isIP(host) === 0 ? await options.lookup(host) : [host]
+  const addresses = isIP(host) === 0 ? await inTime(host, options.lookup(host)) : [host]
   if (addresses.length === 0) throw new Error(`${host} has no address`)
   // One forbidden address among good ones is a trick or a mistake; neither is worth a guess.
   const bad = addresses.find((address) => !isAllowed(address, options.allowPrivate))
@@ -110,13 +110,16 @@ function settled<S extends Socket>(socket: S, event: 'connect' | 'secureConnect'
   })
 }
 
-/** All addresses by the system's resolver, within 5 s. */
-export async function systemLookup(host: string): Promise<string[]> {
+async function inTime<T>(host: string, answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
   const timeout = AbortSignal.timeout(DNS_TIMEOUT_MS)
-  const late = new Promise<never>((_, reject) =>
-    timeout.addEventListener('abort', () => reject(new Error(`${host}: no answer from DNS in time`)), { once: true }),
-  )
-  const found = await Promise.race([dnsLookup(host, { all: true, verbatim: true }), late])
+  timeout.addEventListener('abort', () => late.reject(new Error(`${host}: no answer from DNS in ${DNS_TIMEOUT_MS / 1_000} s`)), { once: true })
+  return await Promise.race([answer, late.promise])
+}
+
+/** All addresses by the system's resolver. */
+export async function systemLookup(host: string): Promise<string[]> {
+  const found = await dnsLookup(host, { all: true, verbatim: true })
   return found.map(({ address }) => address)
 }
 

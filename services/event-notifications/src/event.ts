@@ -106,14 +106,19 @@ function parseObject(text: string, what: string): Record<string, unknown> {
 function checkNesting(text: string): void {
   let depth = 0
   let members = 0
+  let isOpened = false
   for (let at = 0; at < text.length; at++) {
-    const char = text[at]
+    const char = text[at] ?? ''
+    if (char <= ' ') continue
+    // One for each comma, and one for the first after a bracket.
+    if ((char === ',' || (isOpened && char !== '}' && char !== ']')) && ++members > MAX_MEMBERS)
+      throw bad('body', `The event has more than ${MAX_MEMBERS} members`)
+    isOpened = char === '{' || char === '['
     if (char === '"') {
       for (at++; at < text.length && text[at] !== '"'; at++) if (text[at] === '\\') at++
-    } else if (char === '{' || char === '[') {
+    } else if (isOpened) {
       if (++depth > MAX_DEPTH) throw bad('body', `The event is nested deeper than ${MAX_DEPTH} levels`)
     } else if (char === '}' || char === ']') depth--
-    else if (char === ',' && ++members > MAX_MEMBERS) throw bad('body', `The event has more than ${MAX_MEMBERS} members`)
   }
 }
 

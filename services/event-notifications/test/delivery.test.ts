@@ -214,3 +214,17 @@ test('a canary in a sensitive header is in no log line, no row in the open and n
   for (const text of [lines.join('\n'), JSON.stringify(rows), shown.body]) assert.ok(!text.includes('canary-4711'))
   assert.ok(lines.length > 0)
 })
+
+for (const [bytes, state, error] of [
+  [20_000, 'delivered', null],
+  [20_001, 'pending', 'larger than 20000 bytes'],
+] as const) {
+  test(`an answer of ${bytes} bytes leaves the delivery ${state}`, async () => {
+    await using sink = await startSink((response) => void response.writeHead(200).end('x'.repeat(bytes)))
+    const { room } = await begin(sink.url)
+    await room.work()
+    const delivery = await only(room)
+    assert.equal(delivery.state, state)
+    assert.ok(error === null ? delivery.error === null : delivery.error.includes(error), String(delivery.error))
+  })
+}

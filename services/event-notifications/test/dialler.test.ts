@@ -46,6 +46,23 @@ test('metadata and link-local addresses stay closed even when everything is list
   }
 })
 
+test('a name whose answer comes within 5 s is called, one whose answer comes later is not', async () => {
+  await using sink = await startSink(status(200))
+  const port = new URL(sink.url).port
+  const answerIn = (ms: number) => client({ lookup: () => new Promise((resolve) => setTimeout(() => resolve(['127.0.0.1']), ms)), allowPrivate: LOOPBACK })
+  const [prompt, late] = [answerIn(4_700), answerIn(5_300)]
+  const ask = { ...get(`http://receiver.localhost:${port}/`), timeoutMs: 20_000 }
+  const began = performance.now()
+  const [answered, refused] = await Promise.allSettled([prompt.request(ask), late.request(ask)])
+  assert.equal(answered.status === 'fulfilled' && answered.value.status, 200)
+  assert.match(String(refused.status === 'rejected' && refused.reason), /no answer from DNS in 5 s/)
+  assert.ok(performance.now() - began < 5_290, 'it was waited for')
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  assert.equal(sink.seen.length, 1)
+  prompt.close()
+  late.close()
+})
+
 test('each connection asks once and goes to what was judged, so that a changing answer gains nothing', async () => {
   await using sink = await startSink(status(200))
   const port = new URL(sink.url).port

@@ -139,6 +139,27 @@ const hostile: Readonly<Record<string, string>> = {
   'two dots': '..',
 }
 
+/** A good token of exactly so many bytes. Not every length of base64url exists, so a part of it may be in the header. */
+function tokenOf(bytes: number): string {
+  const signature = signatureOf(token()).length
+  for (const header of ['', 'h', 'hh'].map((x) => ({ ...HEADER, x })))
+    for (let room = Math.floor(bytes * 0.6); room < bytes; room++) {
+      const claims = { ...good, x: 'x'.repeat(room) }
+      if (encode(header).length + encode(claims).length + signature + 2 === bytes) return withHeader(header, claims)
+    }
+  throw new Error(`no token has ${bytes} bytes`)
+}
+
+for (const [bytes, taken] of [
+  [8_192, true],
+  [8_193, false],
+] as const)
+  test(`a good access token of ${bytes} bytes is ${taken ? 'taken' : 'refused unread'}`, () => {
+    const text = tokenOf(bytes)
+    assert.equal(text.length, bytes)
+    assert.equal(readAccess(text)?.account, taken ? ACCOUNT : undefined)
+  })
+
 for (const [what, text] of Object.entries(hostile)) test(`an access token with ${what} is refused`, () => assert.equal(readAccess(text), undefined))
 
 for (const [what, text] of Object.entries({

@@ -136,7 +136,7 @@ const refused: readonly (readonly [string, number, RegExp])[] = [
   ['$.a == 012abc', 8, /stands where/],
   ['$.a.length()', 11, /the end/],
   [`$.${'a'.repeat(254)}`, 256, /255 characters/],
-  [`${'('.repeat(70)}$.a${')'.repeat(70)}`, 66, /deeper than 64/],
+  [`${'('.repeat(65)}$.a${')'.repeat(65)}`, 66, /deeper than 64/],
 ]
 
 for (const [filter, at, message] of refused) {
@@ -153,6 +153,14 @@ for (const [filter, at, message] of refused) {
 test('a filter of 255 characters and one 64 deep are taken', async () => {
   assert.equal((await compileFilter(`$.${'a'.repeat(253)}`))({}), false)
   assert.equal((await compileFilter(`${'('.repeat(64)}$.a${')'.repeat(64)}`))({ a: 1 }), true)
+})
+
+test('a filter may take 10 000 steps and not one more', async () => {
+  // One step for the path, one for each element.
+  const filter = await compileFilter('$.a[*] == 1')
+  const list = (length: number) => ({ a: Array.from({ length }, () => 0) })
+  assert.equal(filter(list(9_999)), false)
+  assert.throws(() => filter(list(10_000)), FilterTooCostly)
 })
 
 test('a filter that needs more than 10 000 steps is given up', async () => {
