@@ -72,6 +72,11 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .showSuggestionAfterError()
     .showHelpAfterError('See: everleaf --help')
     .configureOutput({ writeOut: write })
+    // bin/everleaf starts these before this file is read.
+    .addHelpText(
+      'after',
+      "\nIBM Cloud's command line (the same as ibmcloud …, see `ibmcloud --help`):\n  ce, sm, en, iam, resource, cos   such as everleaf ce app list",
+    )
 
   const ports = (command: Command) =>
     command

@@ -3,6 +3,7 @@ import { authorizationCommands } from './authorizations.ts'
 import { keyCommands } from './keys.ts'
 import { profileCommands } from './profiles.ts'
 import { roleCommands } from './roles.ts'
+import { ruleCommands } from './rules.ts'
 import { serviceIdCommands } from './service-ids.ts'
 import { tokenCommands } from './tokens.ts'
 
@@ -10,7 +11,7 @@ export const family: Family = {
   name: 'iam',
   synonyms: [],
   about: 'identities, and what they may do',
-  commands: [...tokenCommands, ...keyCommands, ...serviceIdCommands, ...profileCommands, ...authorizationCommands, ...roleCommands],
+  commands: [...tokenCommands, ...keyCommands, ...serviceIdCommands, ...profileCommands, ...ruleCommands, ...authorizationCommands, ...roleCommands],
   absent: [
     'access-group',
     'access-group-create',
@@ -27,16 +28,10 @@ export const family: Family = {
     'role-create',
     'role-delete',
     'role-update',
-    'service-policy-update',
     'trusted-profile-assume',
     'trusted-profile-identities',
     'trusted-profile-identity',
     'trusted-profile-leave',
-    'trusted-profile-policy-update',
-    'trusted-profile-rule-create',
-    'trusted-profile-rule-delete',
-    'trusted-profile-rule-update',
-    'trusted-profile-rules',
     'trusted-profile-templates',
     'user-policies',
     'user-policy',

@@ -1,4 +1,4 @@
-import { path, type Query } from '@everleaf/clients'
+import { call, path, type Query } from '@everleaf/clients'
 import { jsonValue } from '../api.ts'
 import { accountOf, type Context } from '../context.ts'
 import { groupOf } from '../core/target.ts'
@@ -44,6 +44,39 @@ export async function accessPolicy(context: Context, given: Given, subject: stri
     roles: await rolesOf(context, given.need('roles'), { account_id: account, service_name: service }),
     resources: [{ attributes }],
   }
+}
+
+/** Changes a policy of a subject: all of it with `--file`, otherwise the roles or the resource that are given. Throws WrongUse, Failed. */
+export async function replacePolicy(context: Context, given: Given, subject: string): Promise<Policy> {
+  const at = path`/v1/policies/${given.need('POLICY')}`
+  const before = await policyOf(context, given.need('POLICY'), subject)
+  const changed = given.has('file') ? await accessPolicy(context, given, subject) : await mergedPolicy(context, given, before)
+  return apiOf(context).put<Policy>(at, changed, { ifMatch: await tagOf(context, at) })
+}
+
+async function mergedPolicy(context: Context, given: Given, before: Policy): Promise<Item> {
+  if (!POLICY_FLAGS.some(({ name }) => given.has(name)))
+    throw new WrongUse('Say what is to change, such as --roles ROLE, or the whole policy with --file FILE.')
+  const account = await accountOf(context)
+  const sides = before.resources as readonly { readonly attributes: readonly Attribute[] }[] | undefined
+  const kept = (sides?.[0]?.attributes ?? []).filter(({ name }) => name !== 'accountId')
+  const asked = await attributesOf(context, given)
+  const attributes = [{ name: 'accountId', value: account }, ...kept.filter(({ name }) => !asked.some((other) => other.name === name)), ...asked]
+  const service = attributes.find(({ name }) => name === 'serviceName')?.value
+  const roles = before.roles as readonly { readonly role_id: string }[]
+  return {
+    type: 'access',
+    subjects: before.subjects,
+    roles: given.has('roles')
+      ? await rolesOf(context, given.need('roles'), { account_id: account, service_name: service })
+      : roles.map(({ role_id }) => ({ role_id })),
+    resources: [{ attributes }],
+  }
+}
+
+// Policies carry their tag in a header alone.
+async function tagOf({ world, base, auth }: Context, at: string): Promise<string> {
+  return (await call({ world, url: `${base}/iam`, auth }, { method: 'GET', path: at })).headers.etag ?? '*'
 }
 
 async function attributesOf(context: Context, given: Given): Promise<Attribute[]> {

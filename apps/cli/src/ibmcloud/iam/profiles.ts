@@ -4,7 +4,7 @@ import type { Argument, Command, Flag } from '../grammar.ts'
 import { print } from '../output.ts'
 import { WrongUse } from '../wrong-use.ts'
 import { apiOf, clientOf, DESCRIPTION, FORCE, type Item, listing, named, ONLY_ID, OUTPUT, profileOf, show } from './client.ts'
-import { accessPolicy, POLICY_FLAGS, policiesOf, policyOf, policyText } from './policies.ts'
+import { accessPolicy, POLICY_FLAGS, policiesOf, policyOf, policyText, replacePolicy } from './policies.ts'
 
 const PROFILE: Argument = { name: 'PROFILE', about: 'its name or id' }
 const POLICY: Argument = { name: 'POLICY', about: 'the id of the policy' }
@@ -197,6 +197,20 @@ const policyDelete: Command = {
   },
 }
 
+const policyUpdate: Command = {
+  words: ['trusted-profile-policy-update'],
+  about: 'change what a policy of the profile says; what is not given stays as it is',
+  arguments: [PROFILE, POLICY],
+  flags: [...POLICY_FLAGS, ONE, OUTPUT],
+  async run(context, given) {
+    const { name, iam_id } = await subjectOf(context, given)
+    const changed = await replacePolicy(context, given, iam_id)
+    if (await print(context.screen, given.text('output'), changed)) return
+    context.screen.note(`Updating policy of trusted profile ${name}...\nOK\n`)
+    context.screen.result(policyText(changed))
+  },
+}
+
 export const profileCommands: readonly Command[] = [
   list,
   get,
@@ -209,5 +223,6 @@ export const profileCommands: readonly Command[] = [
   policies,
   policy,
   policyCreate,
+  policyUpdate,
   policyDelete,
 ]

@@ -4,7 +4,7 @@ import type { Argument, Command } from '../grammar.ts'
 import { print } from '../output.ts'
 import { WrongUse } from '../wrong-use.ts'
 import { apiOf, clientOf, DESCRIPTION, FORCE, type Item, listing, named, ONLY_ID, OUTPUT, show } from './client.ts'
-import { accessPolicy, POLICY_FLAGS, policiesOf, policyOf, policyText } from './policies.ts'
+import { accessPolicy, POLICY_FLAGS, policiesOf, policyOf, policyText, replacePolicy } from './policies.ts'
 
 const SERVICE_ID: Argument = { name: 'SERVICE_ID', about: 'its name or id' }
 const POLICY: Argument = { name: 'POLICY', about: 'the id of the policy' }
@@ -149,4 +149,16 @@ const policyDelete: Command = {
   },
 }
 
-export const serviceIdCommands: readonly Command[] = [list, get, create, update, remove, ...locks, policies, policy, policyCreate, policyDelete]
+const policyUpdate: Command = {
+  words: ['service-policy-update'],
+  about: 'change what a policy of a service ID says; what is not given stays as it is',
+  arguments: [SERVICE_ID, POLICY],
+  flags: [...POLICY_FLAGS, FORCE, OUTPUT],
+  async run(context, given) {
+    const { iam_id } = await serviceIdOf(context, given.need('SERVICE_ID'))
+    const changed = await replacePolicy(context, given, iam_id)
+    if (!(await print(context.screen, given.text('output'), changed))) context.screen.result(policyText(changed))
+  },
+}
+
+export const serviceIdCommands: readonly Command[] = [list, get, create, update, remove, ...locks, policies, policy, policyCreate, policyUpdate, policyDelete]

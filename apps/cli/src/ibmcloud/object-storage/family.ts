@@ -196,6 +196,21 @@ const objectHead: Command = {
   },
 }
 
+const objectCopy: Command = {
+  words: ['object-copy'],
+  synonyms: [['copy-object']],
+  about: 'copy an object, within a bucket or from another',
+  flags: [BUCKET, KEY, { name: 'copy-source', value: 'BUCKET/KEY', about: 'what is copied', required: true }, REGION, OUTPUT],
+  async run(context, given) {
+    const [, from, what] = /^\/?([^/]+)\/(.+)$/s.exec(given.need('copy-source')) ?? []
+    if (from === undefined || what === undefined) throw new WrongUse('--copy-source is BUCKET/KEY.')
+    const headers = { 'x-amz-copy-source': objectPath(from, what) }
+    const { text } = await ask(context, { method: 'PUT', path: objectPath(given.need('bucket'), given.need('key')), headers })
+    if (await print(context.screen, given.text('output'), { CopyObjectResult: { ETag: elements(text, 'ETag')[0] } })) return
+    context.screen.note(`OK\nSuccessfully copied '${given.need('copy-source')}' to '${given.need('key')}' in bucket '${given.need('bucket')}'.`)
+  },
+}
+
 const objectDelete: Command = {
   words: ['object-delete'],
   about: 'delete an object',
@@ -211,7 +226,7 @@ export const family: Family = {
   name: 'cos',
   synonyms: [],
   about: 'buckets and objects of Object Storage',
-  commands: [configCrn, configList, bucketCreate, buckets, bucketHead, bucketDelete, objects, objectPut, objectGet, objectHead, objectDelete],
+  commands: [configCrn, configList, bucketCreate, buckets, bucketHead, bucketDelete, objects, objectPut, objectGet, objectHead, objectCopy, objectDelete],
   absent: [
     'abort-multipart-upload',
     'aspera',
@@ -233,5 +248,5 @@ export const family: Family = {
       'config region',
       'config url-style',
     ])
-    .concat(['multipart-upload-create', 'object-copy', 'object-tagging-get', 'objects-delete', 'part-upload', 'parts']),
+    .concat(['multipart-upload-create', 'object-tagging-get', 'objects-delete', 'part-upload', 'parts']),
 }

@@ -1,31 +1,18 @@
 import type { Family } from '../grammar.ts'
 import { groups } from './groups.ts'
 import { instanceCommands } from './service-instances.ts'
+import { keyCommands } from './service-keys.ts'
 
 export const family: Family = {
   name: 'resource',
   synonyms: [],
-  about: 'resource groups and service instances',
-  commands: [...groups, ...instanceCommands],
+  about: 'resource groups, service instances and their keys',
+  commands: [...groups, ...instanceCommands, ...keyCommands],
   absent: [
-    'group-create',
-    'group-delete',
-    'group-update',
-    'quota',
-    'quotas',
     'reclamation',
     'reclamation-delete',
     'reclamation-restore',
-    'reclamations',
     'search',
-    'service-instance-lock',
-    'service-instance-unlock',
-    'service-instance-update',
-    'service-key',
-    'service-key-create',
-    'service-key-delete',
-    'service-key-update',
-    'service-keys',
     'subscription',
     'subscriptions',
     'tag-attach',

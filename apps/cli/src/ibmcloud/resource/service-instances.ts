@@ -110,6 +110,52 @@ const create: Command = {
   },
 }
 
+const update: Command = {
+  words: ['service-instance-update'],
+  about: 'change the name, the plan or the parameters of a service instance',
+  arguments: [INSTANCE],
+  flags: [
+    { name: 'name', short: 'n', value: 'NAME', about: 'a new name' },
+    { name: 'service-plan-id', value: 'ID', about: 'another plan of the same service, by its id' },
+    { name: 'parameters', short: 'p', value: 'JSON|@FILE', about: 'parameters of the service' },
+    LOCATION,
+    GROUP,
+    { name: 'force', short: 'f', about: 'without asking: nothing is asked here' },
+    outputFlag(),
+  ],
+  async run(context, given) {
+    const { screen } = context
+    const [name, plan, parameters] = [given.text('name'), given.text('service-plan-id'), given.text('parameters')]
+    const change = {
+      ...(name === undefined ? {} : { name }),
+      ...(plan === undefined ? {} : { resource_plan_id: plan }),
+      ...(parameters === undefined ? {} : { parameters: jsonValue('parameters', parameters) }),
+    }
+    if (Object.keys(change).length === 0) throw new WrongUse('Say what is to change: --name, --service-plan-id or --parameters.')
+    const instance = await instanceOf(context, given)
+    const changed = await controller(context).updateInstance(instance.guid, change)
+    if (await print(screen, given.text('output'), changed)) return
+    screen.note(`Updating service instance ${instance.name}...\nOK\n`)
+    screen.result(described(changed))
+  },
+}
+
+const locks: readonly Command[] = (['lock', 'unlock'] as const).map((verb) => ({
+  words: [`service-instance-${verb}`],
+  about: verb === 'lock' ? 'lock a service instance against changes and deletion' : 'unlock a service instance',
+  arguments: [INSTANCE],
+  flags: [LOCATION, GROUP, { name: 'force', short: 'f', about: 'without asking: nothing is asked here' }, outputFlag()],
+  async run(context, given) {
+    const { guid, name } = await instanceOf(context, given)
+    const at = path`/v2/resource_instances/${guid}/lock`
+    const api = context.api(RESOURCE_CONTROLLER)
+    if (verb === 'lock') await api.post(at, {})
+    else await api.remove(at)
+    if (await print(context.screen, given.text('output'), await controller(context).getInstance(guid))) return
+    context.screen.note(`OK\nThe service instance ${name} is ${verb}ed.`)
+  },
+}))
+
 const remove: Command = {
   words: ['service-instance-delete'],
   about: 'delete a service instance',
@@ -117,12 +163,7 @@ const remove: Command = {
   flags: [LOCATION, GROUP, { name: 'force', short: 'f', about: 'without asking' }, { name: 'recursive', about: 'with its keys' }],
   async run(context, given) {
     const { screen } = context
-    const found = await named(context, given)
-    const [instance] = found
-    if (instance === undefined || found.length > 1)
-      throw new Failed(
-        `${found.length} instances are named ${given.need('INSTANCE')}. Say which by its GUID:\n${found.map(({ guid, region_id }) => `  ${guid} (${region_id})`).join('\n')}`,
-      )
+    const instance = await instanceOf(context, given)
     await confirm(context, given.is('force'), `Delete the service instance ${instance.name} (${instance.guid})?`)
     screen.note(`Deleting service instance ${instance.name}...`)
     await controller(context).deleteInstance(instance.guid, { recursive: given.is('recursive') ? 'true' : 'false' })
@@ -130,9 +171,9 @@ const remove: Command = {
   },
 }
 
-export const instanceCommands: readonly Command[] = [list, show, create, remove]
+export const instanceCommands: readonly Command[] = [list, show, create, update, ...locks, remove]
 
-function controller({ world, base, auth }: Context): ResourceController {
+export function controller({ world, base, auth }: Context): ResourceController {
   return createResourceController({ world, url: `${base}${RESOURCE_CONTROLLER}`, auth })
 }
 
@@ -143,8 +184,18 @@ async function find(context: Context, given: Given): Promise<ResourceInstance[]>
   return location === undefined ? found : found.filter(({ region_id }) => region_id === location)
 }
 
-async function named(context: Context, given: Given): Promise<ResourceInstance[]> {
-  const text = given.need('INSTANCE')
+/** The only instance of the name or id. Throws Failed with the GUIDs where several have the name. */
+export async function instanceOf(context: Context, given: Given, argument = 'INSTANCE'): Promise<ResourceInstance> {
+  const found = await named(context, given, argument)
+  const [instance] = found
+  if (instance !== undefined && found.length === 1) return instance
+  throw new Failed(
+    `${found.length} instances are named ${given.need(argument)}. Say which by its GUID:\n${found.map(({ guid, region_id }) => `  ${guid} (${region_id})`).join('\n')}`,
+  )
+}
+
+async function named(context: Context, given: Given, argument = 'INSTANCE'): Promise<ResourceInstance[]> {
+  const text = given.need(argument)
   const all = await find(context, given)
   const found = all.filter(({ name, guid, id }) => name === text || guid === text || id === text)
   if (found.length > 0) return found

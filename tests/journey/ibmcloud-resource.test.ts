@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { ibmcloudOf } from '../support/ibmcloud.ts'
+import { environment, finish, freshHome, login, ROOT, type Running, startPlatform } from '../support/platform.ts'
+
+const place = freshHome()
+const ibmcloud = ibmcloudOf(place)
+const { done, json } = ibmcloud
+let platform: Running
+before(async () => {
+  platform = await startPlatform(place)
+})
+after(async () => {
+  await platform.stop()
+  place[Symbol.dispose]()
+})
+
+type Key = { name: string; guid: string; credentials: Record<string, string> }
+
+test('a service key opens its instance by its role, shows its value once, and opens nothing once it is deleted', async () => {
+  await done('resource', 'service-instance-create', 'with-keys', 'secrets-manager', 'trial', 'eu-de', '-q')
+  const made = await json<Key>('resource', 'service-key-create', 'reader', 'SecretsReader', '--instance-name', 'with-keys', '-q')
+  const key = made.credentials.apikey ?? ''
+  assert.ok(await login(platform.env, key))
+  const later = await json<Key[]>('resource', 'service-key', 'reader')
+  assert.equal(later.length, 1)
+  assert.ok(!JSON.stringify(later).includes(key), 'the value is shown again')
+  assert.match(await done('resource', 'service-keys', '--instance-name', 'with-keys'), /^reader +active /m)
+  await done('resource', 'service-key-update', 'reader', '-n', 'renamed', '-f')
+  assert.equal((await ibmcloud('resource', 'service-key', 'reader')).status, 1)
+  assert.match((await ibmcloud('resource', 'service-key', 'renamd')).stderr, /Did you mean renamed\?/)
+  assert.equal((await ibmcloud('resource', 'service-key-delete', 'renamed')).status, 2, 'deleted without a yes')
+  await done('resource', 'service-key-delete', 'renamed', '-f')
+  await assert.rejects(login(platform.env, key))
+  assert.equal((await ibmcloud('resource', 'service-key-create', 'lost')).status, 2, 'made without an instance')
+})
+
+test('an instance gets another name, and a locked one is not deleted until it is unlocked', async () => {
+  await done('resource', 'service-instance-create', 'before', 'event-notifications', 'lite', 'eu-de', '-q')
+  await done('resource', 'service-instance-update', 'before', '--name', 'after', '-f')
+  assert.equal((await ibmcloud('resource', 'service-instance', 'before')).status, 1)
+  await done('resource', 'service-instance-lock', 'after', '-f')
+  const refused = await ibmcloud('resource', 'service-instance-delete', 'after', '-f')
+  assert.equal(refused.status, 1)
+  assert.match(refused.stderr, /locked/)
+  await done('resource', 'service-instance-unlock', 'after', '-f')
+  await done('resource', 'service-instance-delete', 'after', '-f')
+  assert.equal((await ibmcloud('resource', 'service-instance-update', 'after')).status, 2, 'nothing to change is no change')
+})
+
+test('a resource group is made, renamed and deleted, and not while something is in it', async () => {
+  await done('resource', 'group-create', 'team')
+  await done('resource', 'group-update', 'team', '--name', 'crew', '-f')
+  assert.match(await done('resource', 'groups'), /^crew +\S+ +false +ACTIVE$/m)
+  await done('resource', 'service-instance-create', 'inside', 'event-notifications', 'lite', 'eu-de', '-g', 'crew', '-q')
+  assert.equal((await ibmcloud('resource', 'group-delete', 'crew', '-f')).status, 1)
+  await done('resource', 'service-instance-delete', 'inside', '-g', 'crew', '-f')
+  await done('resource', 'group-delete', 'crew', '-f')
+  assert.doesNotMatch(await done('resource', 'groups'), /crew/)
+  assert.match(await done('resource', 'quota', 'Everleaf'), /^Service Instances: +\d+$/m)
+  assert.match(await done('resource', 'reclamations'), /No reclamation found/)
+})
+
+test("a rule of a trusted profile is kept as IBM's command line takes it, changed and taken away", async () => {
+  await done('iam', 'trusted-profile-create', 'with-rules')
+  const conditions = ['--conditions', 'claim:namespace,operator:EQUALS,value:my,own:space', '--conditions', 'claim:crn,operator:EQUALS,value:crn:v1:x']
+  await done('iam', 'trusted-profile-rule-create', 'with-rules', '--name', 'one', '--type', 'Profile-CR', '--cr-type', 'IKS_SA', ...conditions)
+  await done('iam', 'trusted-profile-rule-update', 'with-rules', 'one', '--name', 'two')
+  const [rule] = await json<{ name: string; conditions: { claim: string; value: string }[] }[]>('iam', 'trusted-profile-rules', 'with-rules')
+  assert.equal(rule?.name, 'two')
+  assert.deepEqual(
+    rule?.conditions.map(({ claim, value }) => [claim, JSON.parse(value) as unknown]),
+    [
+      ['namespace', 'my,own:space'],
+      ['crn', 'crn:v1:x'],
+    ],
+  )
+  assert.equal((await ibmcloud('iam', 'trusted-profile-rule-create', 'with-rules', '--type', 'Profile-CR', '--conditions', 'claim:x')).status, 2)
+  await done('iam', 'trusted-profile-rule-delete', 'with-rules', 'two', '-f')
+  assert.deepEqual(await json('iam', 'trusted-profile-rules', 'with-rules'), [])
+})
+
+test('a policy is changed in what is given, and stays in the rest', async () => {
+  type Policy = { id: string; roles: { role_id: string }[]; resources: { attributes: { name: string; value: string }[] }[] }
+  await done('iam', 'trusted-profile-create', 'with-policy')
+  await done('iam', 'trusted-profile-policy-create', 'with-policy', '--roles', 'Viewer', '--service-name', 'secrets-manager')
+  const [made] = await json<Policy[]>('iam', 'trusted-profile-policies', 'with-policy')
+  const changed = await json<Policy>('iam', 'trusted-profile-policy-update', 'with-policy', made?.id ?? '', '--roles', 'SecretsReader')
+  assert.deepEqual([changed.id, changed.roles.map(({ role_id }) => role_id.split(':').at(-1))], [made?.id, ['SecretsReader']])
+  assert.ok(changed.resources[0]?.attributes.some(({ name, value }) => name === 'serviceName' && value === 'secrets-manager'))
+  assert.equal((await ibmcloud('iam', 'trusted-profile-policy-update', 'with-policy', made?.id ?? '')).status, 2)
+  await done('iam', 'service-id-create', 'other')
+  assert.equal((await ibmcloud('iam', 'service-policy-update', 'other', made?.id ?? '', '--roles', 'Viewer')).status, 1, "another's policy was changed")
+})
+
+test('everleaf ce, sm, en, iam, resource and cos are the same grammar, and everleaf iam explain stays', async () => {
+  const everleaf = (...words: readonly string[]) =>
+    finish(spawn('node', [join(ROOT, 'bin/everleaf'), ...words], { env: environment(place), stdio: ['ignore', 'pipe', 'pipe'] }), 60_000)
+  for (const words of [
+    ['ce', 'project', 'list'],
+    ['sm', 'secrets'],
+    ['en', 'topics'],
+    ['iam', 'service-ids'],
+    ['resource', 'groups'],
+    ['cos', 'config', 'list'],
+  ]) {
+    const [ours, theirs] = [await everleaf(...words), await ibmcloud(...words)]
+    assert.deepEqual([ours.status, ours.stdout, ours.stderr], [theirs.status, theirs.stdout, theirs.stderr], words.join(' '))
+  }
+  assert.match((await everleaf('iam', 'explain', '--help')).stdout, /--identity/)
+  assert.match((await everleaf('iam')).stderr, /explain/)
+})
+
+test('an object is copied from one bucket to another', async () => {
+  await done('resource', 'service-instance-create', 'cos', 'cloud-object-storage', 'standard', 'global', '-q')
+  const crn = (await done('resource', 'service-instance', 'cos', '--crn', '-q')).trim()
+  for (const bucket of ['from', 'into']) await done('cos', 'bucket-create', '--bucket', bucket, '--ibm-service-instance-id', crn)
+  const file = join(place.home, 'object')
+  writeFileSync(file, 'content')
+  await done('cos', 'object-put', '--bucket', 'from', '--key', 'a/b c', '--body', file)
+  await done('cos', 'object-copy', '--bucket', 'into', '--key', 'copy', '--copy-source', 'from/a/b c')
+  assert.match(await done('cos', 'objects', '--bucket', 'into'), /^copy .* 7 B$/m)
+  assert.equal((await ibmcloud('cos', 'object-copy', '--bucket', 'into', '--key', 'copy', '--copy-source', 'from')).status, 2)
+})
