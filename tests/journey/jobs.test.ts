@@ -217,6 +217,16 @@ test('a component has a limit of processes where it has a user of its own, so th
   await eventually('nothing of it is left', () => programsLike('sleep\x003232').length === 0)
 })
 
+test('an index that holds more memory than its limit fails by that name, and its log says what to do', LIMIT, async () => {
+  if (process.platform !== 'linux') return couldNotRun('the limit of memory of a job', 'only Linux tells what a process holds')
+  const bomb = `const held = []; setInterval(() => held.push(Buffer.alloc(2 ** 24, 1)), 5)`
+  const small = { scale_cpu_limit: '0.125', scale_memory_limit: '0.25G', scale_ephemeral_storage_limit: '0.25G' }
+  await jobs.submit({ name: 'hungry', image_reference: image, run_commands: ['node', '-e', bomb], scale_retry_limit: 0, ...small })
+  const { status, status_details: details } = await jobs.over('hungry')
+  assert.deepEqual([status, details.indices_details['0']?.last_failure_reason], ['failed', 'OOMKilled'])
+  assert.match((await jobs.logs('hungry')).map(({ message }) => message).join(), /more than its .* of memory\. Give it more with scale_memory_limit/)
+})
+
 test('an index reads secrets and config maps from its environment and from files', LIMIT, async () => {
   const made = await platform.api('POST', `${jobs.project}/secrets`, { name: 'job-secret', format: 'generic', data: { KEY: 'hidden' } })
   assert.equal(made.status, 201, made.text)

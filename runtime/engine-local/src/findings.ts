@@ -27,6 +27,14 @@ export function findingsOf(mode: Mode, refusals: readonly string[]): readonly Fi
       message:
         'Instances share the network of this machine: PORT is a free port that the engine chooses, not the one of the app, and an app may listen on more than loopback. A program that does not read PORT is found at its own port; one instance of it can run, while that port is free (--http-port moves the one of Everleaf from 8080).',
     },
-    { subject: 'limits', works: false, message: 'Memory and processor limits are not enforced by this engine; open files and core dumps are.' },
+    {
+      subject: 'memory',
+      works: process.platform === 'linux',
+      message:
+        process.platform === 'linux'
+          ? 'An instance that holds more memory than its limit is ended; it is looked at twice a second.'
+          : 'Instances share the memory of this machine without limits. Use Linux to have scale_memory_limit enforced.',
+    },
+    { subject: 'processors', works: false, message: 'Instances share the processors of this machine without limits.' },
   ]
 }

@@ -74,19 +74,25 @@ export class LocalInstance implements Instance {
       case 'listens':
         return this.#listens.resolve()
       case 'exit':
+        if (message.outOfMemory)
+          spec.log({
+            at,
+            stream: 'stderr',
+            text: `[everleaf] The instance was ended: it held more than its ${spec.memoryBytes / 2 ** 20} MiB of memory. Give it more with scale_memory_limit.`,
+          })
         return this.end(message)
     }
   }
 
   /** It has ended; a second time changes nothing. */
-  end(how: { code: number | null; signal: string | null }): void {
+  end(how: { code: number | null; signal: string | null; outOfMemory?: boolean }): void {
     const { world, spec, send, leftovers } = this.#input
     if (this.#gone.signal.aborted) return
     this.#started.reject(new InstanceFailed('container_create_failed', 'the helper process ended'))
     this.started.catch(() => {}) // told by `start`, or nobody waits any more
-    this.#exited.resolve({ code: how.code ?? undefined, signal: how.signal ?? undefined, at: world.now().getTime() })
+    this.#exited.resolve({ code: how.code ?? undefined, signal: how.signal ?? undefined, at: world.now().getTime(), outOfMemory: how.outOfMemory ?? false })
     const code = how.code ?? `signal ${how.signal}`
-    const reason = how.code === null ? 'container_failed' : `container_failed_exit_code_${how.code}`
+    const reason = how.outOfMemory ? 'container_failed_exit_code_137' : how.code === null ? 'container_failed' : `container_failed_exit_code_${how.code}`
     this.#gone.abort(
       new InstanceFailed(
         reason,

@@ -160,6 +160,7 @@ export function sandboxStart({ spec, command, env, uid, cache }: SandboxInput): 
     ],
     env: { PATH: SYSTEM_PATH, ...Object.fromEntries(names.map((name) => [`E_${name}`, env[name] ?? ''])) },
     cwd: '/',
+    memoryBytes: spec.memoryBytes,
   }
 }
 

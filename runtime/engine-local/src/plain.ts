@@ -50,5 +50,6 @@ export function plainStart(input: {
     args: [...before, ...args],
     env: { ...input.env, EVERLEAF_MOUNTS: JSON.stringify(mounts) },
     cwd: spec.image,
+    memoryBytes: spec.memoryBytes,
   }
 }

@@ -9,6 +9,8 @@ export type ToHelper =
       readonly args: readonly string[]
       readonly env: Readonly<Record<string, string>>
       readonly cwd: string
+      /** It is ended when it and all it started hold more; 0: no limit. */
+      readonly memoryBytes: number
     }
   /** Replaces a file in one step. */
   | { readonly type: 'write'; readonly call: number; readonly file: FileSpec & { readonly text: string } }
@@ -26,5 +28,5 @@ export type FromHelper =
   | { readonly type: 'line'; readonly id: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly type: 'dropped'; readonly id: string; readonly lines: number }
   | { readonly type: 'listens'; readonly id: string; readonly port: number }
-  | { readonly type: 'exit'; readonly id: string; readonly code: number | null; readonly signal: string | null }
+  | { readonly type: 'exit'; readonly id: string; readonly code: number | null; readonly signal: string | null; readonly outOfMemory: boolean }
   | { readonly type: 'done'; readonly call: number; readonly error: string | undefined }

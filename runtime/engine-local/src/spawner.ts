@@ -18,10 +18,20 @@ const LINES_A_SECOND = 1000
 const BACKLOG_BYTES = 4 * 1024 * 1024
 /** How long after its end an instance's last output is awaited. */
 const LAST_OUTPUT_MS = 100
+/** Between two looks at the memory of all instances. */
+const MEMORY_MS = 500
 /** Between two looks at the ports of an instance. */
 const WATCH_MS = 200
 
-type Running = { readonly process: ChildProcess; allowance: number; refilledAt: number; dropped: number; killed: boolean }
+type Running = {
+  readonly process: ChildProcess
+  readonly memoryBytes: number
+  allowance: number
+  refilledAt: number
+  dropped: number
+  killed: boolean
+  outOfMemory: boolean
+}
 
 const isSandbox = process.argv[2] === 'sandbox'
 const running = new Map<string, Running>()
@@ -78,12 +88,14 @@ function start(message: Extract<ToHelper, { type: 'start' }>): void {
     for (const directory of message.directories) make(directory)
     for (const file of message.files) write(file)
     const child = spawn(message.file, message.args, { env: message.env, cwd: message.cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    const entry: Running = { process: child, allowance: BURST_LINES, refilledAt: performance.now(), dropped: 0, killed: false }
+    const counts = { allowance: BURST_LINES, refilledAt: performance.now(), dropped: 0, killed: false, outOfMemory: false }
+    const entry: Running = { process: child, memoryBytes: message.memoryBytes, ...counts }
     child.once('error', (error) => {
       if (child.pid === undefined) tell({ type: 'refused', id, message: error.message })
     })
     if (child.pid === undefined) return
     running.set(id, entry)
+    memoryTimer ??= setInterval(lookAtMemory, MEMORY_MS)
     tell({ type: 'started', id, pid: child.pid })
     for (const stream of ['stdout', 'stderr'] as const)
       child[stream]?.on(
@@ -103,7 +115,11 @@ function ended(id: string, entry: Running, code: number | null, by: string | nul
     if (!running.delete(id)) return
     if (entry.dropped > 0) tell({ type: 'dropped', id, lines: entry.dropped })
     // unshare cannot end by the SIGKILL of its child and answers 1 instead.
-    tell(entry.killed ? { type: 'exit', id, code: null, signal: 'SIGKILL' } : { type: 'exit', id, code, signal: by })
+    const { killed, outOfMemory } = entry
+    tell({ type: 'exit', id, ...(killed ? { code: null, signal: 'SIGKILL' } : { code, signal: by }), outOfMemory })
+    if (running.size > 0) return
+    clearInterval(memoryTimer)
+    memoryTimer = undefined
   }
   // A timer of Node's own: this is a program of its own, without a world.
   const timer = setTimeout(report, LAST_OUTPUT_MS)
@@ -138,6 +154,26 @@ function signal(id: string, name: 'SIGTERM' | 'SIGKILL'): void {
   if (program !== undefined) return send(program, 'SIGTERM')
   entry.killed = true
   send(first ?? pid, 'SIGKILL')
+}
+
+let memoryTimer: NodeJS.Timeout | undefined
+
+/** Ends every instance that holds more than its limit: without cgroups, which need root and a machine of our own, somebody has to look. */
+function lookAtMemory(): void {
+  for (const [id, entry] of running) {
+    const { pid } = entry.process
+    if (pid === undefined || entry.memoryBytes === 0 || entry.killed) continue
+    if ([pid, ...descendantsOf(pid)].reduce((sum, one) => sum + memoryOf(one), 0) <= entry.memoryBytes) continue
+    entry.outOfMemory = true
+    signal(id, 'SIGKILL')
+  }
+}
+
+/** Bytes that a process holds for itself: neither files that it maps nor what it has only reserved. 0 where nobody says. */
+function memoryOf(pid: number): number {
+  let bytes = 0
+  for (const [, kib] of read(`/proc/${pid}/status`).matchAll(/^(?:RssAnon|RssShmem):\s+(\d+) kB$/gm)) bytes += Number(kib) * 1024
+  return bytes
 }
 
 /** Looks again and again, for as long as the instance lives, whether it listens on a port by itself. */
@@ -180,7 +216,7 @@ function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    return '' // not Linux
+    return '' // not Linux, or it ended meanwhile
   }
 }
 

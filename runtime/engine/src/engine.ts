@@ -39,6 +39,7 @@ export type InstanceSpec = {
   readonly trust: string
   /** undefined: it listens on none, gets no PORT, and is ready once it has started. */
   readonly port: number | undefined
+  /** What it and everything it started may hold together; 0: no limit. */
   readonly memoryBytes: number
   readonly readiness: { readonly type: 'tcp' | 'http'; readonly path: string; readonly port: number; readonly timeoutMs: number } | undefined
   readonly log: (line: { readonly at: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void
@@ -58,7 +59,8 @@ export interface Instance {
   stop(graceMs: number): Promise<Exit>
 }
 
-export type Exit = { readonly code: number | undefined; readonly signal: string | undefined; readonly at: number }
+/** `outOfMemory`: it was ended because it held more than `memoryBytes`. */
+export type Exit = { readonly code: number | undefined; readonly signal: string | undefined; readonly at: number; readonly outOfMemory?: boolean }
 
 /** Why an instance could not start or become ready; `reason` is Code Engine's word for it (`container_failed_exit_code_1`, …). */
 export class InstanceFailed extends Error {

@@ -12,7 +12,7 @@ export type ExamSetting = {
   /** Makes a tar.gz of these files and returns its path. */
   readonly archive: (files: Readonly<Record<string, string>>) => Promise<string>
   /** Where instances find the token and mounts; without it, at the paths they ask for. */
-  readonly without?: { readonly mounts?: string }
+  readonly without?: { readonly mounts?: string; readonly memory?: string }
 }
 
 /** The program under which the engine is examined. */
@@ -160,6 +160,20 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
       await ask(instance, '/hang')
       const exit = await instance.stop(50)
       assert.ok(exit.signal === 'SIGKILL' || exit.code === 137, JSON.stringify(exit))
+    })
+
+    test('what holds more memory than its limit is ended, counting what it started; what only reserves memory is not', async (context) => {
+      if (setting.without?.memory) return context.skip(setting.without.memory)
+      const child = `const held = []; setInterval(() => held.push(Buffer.alloc(8e6, 1)), 20)`
+      const bomb = `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { detached: true }); setInterval(() => {}, 1000)`
+      lines.length = 0
+      const over = await setting.engine.start(specOf({ port: undefined, memoryBytes: 192 * 2 ** 20, commands: ['node', '-e', bomb] }))
+      const exit = await over.exited
+      assert.deepEqual([exit.outOfMemory, exit.code], [true, undefined])
+      assert.match(lines.join(), /held more than its 192 MiB of memory/)
+      const modest = `Buffer.allocUnsafeSlow(2e9); setTimeout(() => {}, 1500)`
+      const within = await setting.engine.start(specOf({ port: undefined, memoryBytes: 192 * 2 ** 20, commands: ['node', '-e', modest] }))
+      assert.deepEqual([(await within.exited).code, (await within.exited).outOfMemory], [0, false])
     })
 
     test('a line is cut at 32 KiB', () =>

@@ -56,7 +56,7 @@ export class Attempt {
       if (this.#isStopped()) void instance.stop(graceMs)
       const exit = await instance.exited
       if (this.#isStopped()) return { how: 'stopped' }
-      return exit.code === 0 ? { how: 'succeeded' } : { how: 'failed', reason: jobReason(exitReason(exit)) }
+      return exit.code === 0 ? { how: 'succeeded' } : { how: 'failed', reason: exit.outOfMemory === true ? 'OOMKilled' : jobReason(exitReason(exit)) }
     } catch (error) {
       if (this.#isStopped()) return { how: 'stopped' }
       world.log.warn({ run, instance: name, error: String(error) }, 'an instance of a job could not be started')

@@ -9,7 +9,6 @@ export const RUN_MEMBERS: Readonly<Record<string, Member>> = {
   run_service_account: { why: 'there is no Kubernetes behind this engine for which it would stand', neutral: [null, 'default', 'none'] },
   scale_cpu_limit: { why: 'instances share the processors of this machine without limits', neutral: [null] },
   scale_ephemeral_storage_limit: { why: 'instances share the disk of this machine without limits', neutral: [null] },
-  scale_memory_limit: { why: 'instances share the memory of this machine without limits', neutral: [null] },
 }
 
 /** The same for builds and build runs. */

@@ -294,7 +294,7 @@ test('what changes nothing here is named in the answer, unless its value says no
   }
   const created = await call('POST', apps, { body })
   assert.equal(created.status, 201)
-  assert.equal(created.headers['everleaf-ignored'], 'unheard_of, image_secret, probe_liveness, run_as_user, scale_memory_limit')
+  assert.equal(created.headers['everleaf-ignored'], 'unheard_of, image_secret, probe_liveness, run_as_user')
   const patched = await call('PATCH', `${apps}/app`, { match: '*', body: { probe_liveness: null, run_as_user: 0 } })
   assert.equal(patched.status, 200)
   assert.equal(patched.headers['everleaf-ignored'], undefined)
