@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { chainMaker } from '../support/certificates.ts'
+import { filesBelow } from '../support/files.ts'
 import { deploy, webApp } from '../support/pipeline.ts'
 import { eventually, everleaf, freshHome, processesOf, startPlatform } from '../support/platform.ts'
 import { servedLeaf } from '../support/tls.ts'
 
 const HOST = 'canary.example.com'
-
-/** Every file below a folder with its bytes, sockets left out. */
-function* filesBelow(folder: string, below = ''): Generator<[string, Buffer]> {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) yield* filesBelow(path, `${below}/${entry.name}`)
-    else if (entry.isFile() && statSync(path).size < 64 * 1024 * 1024) yield [`${below}/${entry.name}`, readFileSync(path)]
-  }
-}
 
 /** The middle of a PEM key: what no encoding of it can be without. */
 function heartOf(pem: string): string {

@@ -17,6 +17,7 @@ import { backendsOver } from './backends.ts'
 import { openControl } from './control.ts'
 import type { CoreProcess } from './core-process.ts'
 import { createEventBook, type EventBook } from './events.ts'
+import { removeLeftovers } from './leftovers.ts'
 import { createLogSink, type LogSink } from './logs.ts'
 import { createMounts } from './mounts.ts'
 import { createState, type EdgeState } from './state.ts'
@@ -64,6 +65,7 @@ type Addresses = { fixed: string | undefined }
 export async function startEdge(config: Config, around: Surroundings, world: World): Promise<void> {
   const home = prepareHome(config.home)
   const unlock = lockHome(home, 'edge')
+  removeLeftovers(home)
   if (existsSync(home.nextRootKey)) await (await import('../root-key.ts')).settleRootKey(home, world)
   const key = rootKey(home)
   let stop = () => around.exit(0)
