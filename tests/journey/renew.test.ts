@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { asTheSampleMakesThem, chainMaker, fingerprintOf } from '../support/certificates.ts'
@@ -237,6 +238,45 @@ test('options that would change nothing are refused with what to do instead', { 
   assert.equal(refused.status, 2)
   assert.match(refused.stderr, /go with --certificate/)
   await run('renew', 'delete', 'mapped')
+})
+
+test('a renewal with --connect [::1]:PORT is proven through ::1', { timeout: 120_000 }, async () => {
+  const seen: (string | undefined)[] = []
+  // The platform listens on 127.0.0.1; this listens on ::1 alone and passes everything on.
+  const door = createServer((socket) => {
+    seen.push(socket.remoteAddress)
+    const inside = connect(platform.ports.public, '127.0.0.1')
+    socket.on('error', () => inside.destroy()).pipe(inside)
+    inside.on('error', () => socket.destroy()).pipe(socket)
+  })
+  const isOpen = await new Promise<boolean>((resolve) => door.once('error', () => resolve(false)).listen(0, '::1', () => resolve(true)))
+  if (!isOpen) return couldNotRun('a proof through ::1', 'this machine has no ::1')
+  const { port } = door.address() as AddressInfo
+  try {
+    const { leaf } = await chainMaker()
+    const files = (pair: Awaited<ReturnType<typeof leaf>>, name: string) => [
+      '--certificate',
+      file(`${name}.pem`, `${pair.certificate}\n${pair.intermediate}`),
+      '--key',
+      file(`${name}.key`, pair.privateKey),
+    ]
+    const [old, fresh] = [await leaf(['six.example.com']), await leaf(['six.example.com'])]
+    const created = await run('renew', 'create', 'six', '--host', 'six.example.com', '--app', 'shop', '--connect', `[::1]:${port}`, ...files(old, 'six'))
+    assert.equal(created.status, 0, created.stderr)
+    seen.length = 0
+    const rotated = await run('renew', 'rotate', 'six', ...files(fresh, 'six-2'))
+    assert.equal(rotated.status, 0, rotated.stdout + rotated.stderr)
+    assert.equal((await list()).find(({ name }) => name === 'six')?.served_fingerprint, fresh.fingerprint)
+    assert.ok(seen.length > 0 && seen.every((address) => address === '::1'), seen.join(' '))
+    const rest = seen.length
+    assert.equal((await run('renew', 'verify', 'six')).status, 0)
+    assert.ok(seen.length > rest, 'verify did not look through ::1')
+    door.close()
+    const unseen = await run('renew', 'verify', 'six')
+    assert.equal(unseen.status, 1, 'with nobody at ::1 the certificate was seen all the same')
+  } finally {
+    door.close()
+  }
 })
 
 test('a certificate that drops a host of the renewal is refused until the operator releases the host', { timeout: 120_000 }, async () => {

@@ -27,6 +27,26 @@ test('prove() asks for the host by name and connects where it is told', async ()
   assert.equal(proof.proven, true)
 })
 
+test('prove() goes through ::1 where it is told so, with a port and without', async (context) => {
+  const pair = await make('a.test')
+  const server = createServer({ cert: pair.certificate, key: pair.privateKey })
+  const from: (string | undefined)[] = []
+  server.on('connection', (socket) => from.push(socket.remoteAddress))
+  const listens = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(0, '::1', () => resolve(true)))
+  if (!listens) return context.skip('this machine has no ::1')
+  const { port } = server.address() as AddressInfo
+  for (const [probePort, connect] of [
+    [1, `[::1]:${port}`],
+    [port, '[::1]'],
+    [port, '::1'],
+  ] as const) {
+    const proof = await prove(world, { probes: [{ host: 'a.test', port: probePort, connect }], fingerprint: pair.fingerprint, limitMs: 2_000 })
+    assert.equal(proof.proven, true, `${connect}: ${proof.probes[0]?.last}`)
+  }
+  server.close()
+  assert.deepEqual(from, ['::1', '::1', '::1'])
+})
+
 test('prove() is not content until every probe shows it', async () => {
   using on = await site('a.test')
   const probes = ['a.test', 'b.test'].map((host) => ({ host, port: on.port, connect: '127.0.0.1' }))
