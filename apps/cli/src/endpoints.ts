@@ -30,6 +30,8 @@ export function endpoints({ ports, login, caFile, trustFile }: Found): Record<st
     CODE_ENGINE_PROJECT_ID: login.project,
     SSL_CERT_FILE: trustFile,
     REQUESTS_CA_BUNDLE: trustFile,
+    // curl looks here first; where a machine has it set already, SSL_CERT_FILE alone is not seen.
+    CURL_CA_BUNDLE: trustFile,
     NODE_EXTRA_CA_CERTS: caFile,
     EVERLEAF_GATEWAY: `127.0.0.1:${ports.public}`,
   }

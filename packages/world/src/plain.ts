@@ -69,19 +69,22 @@ function written(request: HttpRequest, url: URL): Buffer {
 function createAnswer(request: HttpRequest): (chunk: Buffer | undefined) => HttpResponse | undefined {
   const maxBytes = request.maxBytes ?? DEFAULT_MAX_BYTES
   let kept: Buffer = Buffer.alloc(0)
-  let head: Head | undefined
+  let begun: { readonly head: Head; readonly body: Body } | undefined
   return (chunk) => {
-    if (chunk !== undefined) kept = Buffer.concat([kept, chunk])
-    head ??= headOf(kept)
-    // 100 and 103 come before the answer.
-    while (head !== undefined && head.status < 200) {
-      kept = kept.subarray(head.size)
-      head = headOf(kept)
+    let fresh = chunk
+    if (begun === undefined) {
+      kept = Buffer.concat([kept, chunk ?? Buffer.alloc(0)])
+      let head = headOf(kept)
+      // 100 and 103 come before the answer.
+      for (; head !== undefined && head.status < 200; head = headOf(kept)) kept = kept.subarray(head.size)
+      if (head === undefined) return undefined
+      begun = { head, body: bodyOf(head, request.method === 'HEAD') }
+      fresh = kept.subarray(head.size)
     }
-    if (head === undefined) return undefined
-    const body = bodyOf(head, { bytes: kept.subarray(head.size), ended: chunk === undefined, isHead: request.method === 'HEAD' })
-    if (body.seen > maxBytes) throw new Error(`the answer is larger than ${maxBytes} bytes`)
-    return body.whole === undefined ? undefined : { status: head.status, headers: head.headers, body: new Uint8Array(body.whole) }
+    const { head, body } = begun
+    const { seen, whole } = body(fresh, chunk === undefined)
+    if (seen > maxBytes) throw new Error(`the answer is larger than ${maxBytes} bytes`)
+    return whole === undefined ? undefined : { status: head.status, headers: head.headers, body: new Uint8Array(whole) }
   }
 }
 
@@ -106,31 +109,43 @@ function headOf(bytes: Buffer): Head | undefined {
   return { status: Number(status), headers, size: end + 4 }
 }
 
-type Arriving = { readonly bytes: Buffer; readonly ended: boolean; readonly isHead: boolean }
+/** Takes more of a body; says how much of it there is, and gives it once it is whole. */
+type Body = (chunk: Buffer | undefined, ended: boolean) => { readonly seen: number; readonly whole?: Buffer }
 
-/** How much of the body is there, and the body once it is whole. */
-function bodyOf({ status, headers }: Head, { bytes, ended, isHead }: Arriving): { seen: number; whole?: Buffer } {
-  if (isHead || status === 204 || status === 304) return { seen: 0, whole: Buffer.alloc(0) }
-  if (headers['transfer-encoding'] !== undefined) return unchunked(bytes)
+function bodyOf({ status, headers }: Head, isHead: boolean): Body {
+  if (isHead || status === 204 || status === 304) return () => ({ seen: 0, whole: Buffer.alloc(0) })
+  if (headers['transfer-encoding'] !== undefined) return chunked()
   const length = headers['content-length']
-  if (length === undefined) return { seen: bytes.length, ...(ended ? { whole: bytes } : {}) }
-  if (!/^\d{1,15}$/.test(length)) throw new Error('the length of the answer is no number')
-  const size = Number(length)
-  return { seen: Math.max(size, bytes.length), ...(bytes.length >= size ? { whole: bytes.subarray(0, size) } : {}) }
+  if (length !== undefined && !/^\d{1,15}$/.test(length)) throw new Error('the length of the answer is no number')
+  const size = length === undefined ? undefined : Number(length)
+  const parts: Buffer[] = []
+  let seen = 0
+  return (chunk, ended) => {
+    if (chunk !== undefined) parts.push(chunk)
+    seen += chunk?.length ?? 0
+    const isWhole = size === undefined ? ended : seen >= size
+    return { seen: Math.max(seen, size ?? 0), ...(isWhole ? { whole: Buffer.concat(parts).subarray(0, size) } : {}) }
+  }
 }
 
-function unchunked(bytes: Buffer): { seen: number; whole?: Buffer } {
+function chunked(): Body {
   const parts: Buffer[] = []
-  for (let at = 0; ;) {
-    const line = bytes.indexOf('\r\n', at)
-    if (line === -1) return { seen: bytes.length }
-    const text = bytes.toString('latin1', at, line).split(';')[0]?.trim() ?? ''
-    if (!/^[0-9a-f]{1,8}$/i.test(text)) throw new Error('a chunk of the answer has no size')
-    const size = Number.parseInt(text, 16)
-    // What may follow the last chunk is of no use here: the connection ends with the answer.
-    if (size === 0) return { seen: parts.reduce((sum, part) => sum + part.length, 0), whole: Buffer.concat(parts) }
-    if (bytes.length < line + 2 + size + 2) return { seen: bytes.length }
-    parts.push(bytes.subarray(line + 2, line + 2 + size))
-    at = line + 2 + size + 2
+  let seen = 0
+  let rest: Buffer = Buffer.alloc(0)
+  return (more) => {
+    if (more !== undefined) rest = Buffer.concat([rest, more])
+    for (;;) {
+      const line = rest.indexOf('\r\n')
+      if (line === -1) return { seen: seen + rest.length }
+      const text = rest.toString('latin1', 0, line).split(';')[0]?.trim() ?? ''
+      if (!/^[0-9a-f]{1,8}$/i.test(text)) throw new Error('a chunk of the answer has no size')
+      const size = Number.parseInt(text, 16)
+      // What may follow the last chunk is of no use here: the connection ends with the answer.
+      if (size === 0) return { seen, whole: Buffer.concat(parts) }
+      if (rest.length < line + 2 + size + 2) return { seen: seen + rest.length }
+      parts.push(rest.subarray(line + 2, line + 2 + size))
+      seen += size
+      rest = rest.subarray(line + 2 + size + 2)
+    }
   }
 }

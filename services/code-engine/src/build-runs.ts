@@ -4,6 +4,7 @@ import { isDuplicate } from '@everleaf/store'
 import type { Kysely } from 'kysely'
 import { Type } from 'typebox'
 import { buildSettings, findBuild, readStored, settingsOf, toStored } from './builds.ts'
+import { forgetLogsOf } from './changes.ts'
 import { CODES } from './errors.ts'
 import { pageOf, toList } from './lists.ts'
 import { mergePatch } from './merge-patch.ts'
@@ -95,9 +96,11 @@ export const get = lookup({
 export const remove = operation({
   ...inProject,
   status: 202,
-  async run({ db }, { params }) {
+  async run(context, { params }) {
+    const { db } = context
     const project = await activeProject(db, params)
     const row = await find(db, project.id, params.name ?? '')
+    await forgetLogsOf(context, row.id)
     await db.deleteFrom('ce_build_runs').where('id', '=', row.id).execute()
     return undefined
   },
@@ -142,7 +145,7 @@ async function insert(db: Kysely<Tables>, row: BuildRunRow): Promise<void> {
   }
 }
 
-async function find(db: Kysely<Tables>, projectId: string, name: string): Promise<BuildRunRow> {
+export async function find(db: Kysely<Tables>, projectId: string, name: string): Promise<BuildRunRow> {
   const row = await db.selectFrom('ce_build_runs').selectAll().where('project_id', '=', projectId).where('name', '=', name).executeTakeFirst()
   if (row === undefined) throw new ApiError(404, CODES.notFound, 'There is no build run with this name in the project.')
   return row

@@ -65,7 +65,7 @@ export async function runsGone(change: Change, project: ProjectRow, runs: readon
   return { upserts: [], deletes }
 }
 
-async function forgetLogsOf({ tx, deps }: Change, workload: string): Promise<void> {
+export async function forgetLogsOf({ tx, deps }: Pick<Change, 'tx' | 'deps'>, workload: string): Promise<void> {
   const at = new Date(deps.world.now().getTime() + LAST_WORDS_MS)
   await enqueue(tx, deps.world, 'code-engine.forget-logs', { workload }, { key: workload, at })
 }

@@ -2,6 +2,7 @@ import { ApiError, StreamReply } from '@everleaf/http'
 import type { LogLine, LogPage, LogQuery } from '@everleaf/link'
 import { type Static, Type } from 'typebox'
 import { findApp } from './apps/rows.ts'
+import { find as findBuildRun } from './build-runs.ts'
 import { CODES } from './errors.ts'
 import { allIndices, isOver } from './job-runs/progress.ts'
 import { find as findRun } from './job-runs/operations.ts'
@@ -19,10 +20,11 @@ export const ofComponent = {
 }
 const Asked = Type.Object({
   ...ofComponent,
+  component_type: Type.Enum(['app', 'job_run', 'build_run']),
   tail: Type.Optional(Type.String({ pattern: '^(-1|0|[1-9]\\d{0,8})$' })),
   follow: Type.Optional(Type.Enum(['true', 'false'])),
 })
-type OfComponent = Static<ReturnType<typeof Type.Object<typeof ofComponent>>>
+type OfComponent = Omit<Static<ReturnType<typeof Type.Object<typeof ofComponent>>>, 'component_type'> & { component_type: 'app' | 'job_run' | 'build_run' }
 
 const ALL = Number.MAX_SAFE_INTEGER
 /** How long one call to the edge waits for lines; and how long a follower hears nothing before an empty line says that we are still there. */
@@ -31,8 +33,8 @@ const SILENCE_MS = 15_000
 
 // operations
 /**
- * Everleaf's own route, because IBM's REST API has none: what the instances of an app or of a job run have written, an object a line
- * (NDJSON). `tail` lines of an app, or of each index of a job run (-1, the default: all that is kept); with `follow=true` also what comes
+ * Everleaf's own route, because IBM's REST API has none: what the instances of an app or of a job run, or a build, have written, an object a
+ * line (NDJSON). `tail` lines of an app, or of each index of a job run (-1, the default: all that is kept); with `follow=true` also what comes
  * later, until the run (or its index) is over or the caller leaves.
  */
 export const get = lookup({
@@ -50,13 +52,25 @@ export const get = lookup({
 })
 
 // rows
-type Source = { readonly workload: string; readonly run: string | undefined; readonly index: number | undefined }
+type Source = {
+  readonly workload: string
+  readonly run: string | undefined
+  readonly index: number | undefined
+  /** The build run's name, as whose its lines are shown. */
+  readonly build?: string
+}
 
 export async function sourceOf({ db }: View, projectId: string, query: OfComponent): Promise<Source> {
   const index = query.index === undefined ? undefined : Number(query.index)
   if (query.component_type === 'app') {
     if (index !== undefined) throw invalid('index', 'belongs to job runs. Leave it out, or name an instance')
     return { workload: (await findApp(db, projectId, query.name)).id, run: undefined, index }
+  }
+  if (query.component_type === 'build_run') {
+    if (index !== undefined) throw invalid('index', 'belongs to job runs. Leave it out')
+    if (query.instance !== undefined) throw invalid('instance', 'belongs to apps and job runs. Leave it out')
+    const { id, name } = await findBuildRun(db, projectId, query.name)
+    return { workload: id, run: undefined, index, build: name }
   }
   const run = await findRun(db, projectId, query.name)
   if (index !== undefined && !allIndices(run).includes(index)) throw invalid('index', `${index} is none of the job run's`)
@@ -101,9 +115,13 @@ async function* followed(deps: Deps, { first, base, source }: { first: LogPage; 
   }
 }
 
-async function isEnded({ store }: Deps, { run, index }: Source): Promise<boolean> {
-  if (run === undefined) return false
+async function isEnded({ store }: Deps, { workload, run, index, build }: Source): Promise<boolean> {
   const db = store.tables<Tables>()
+  if (build !== undefined) {
+    const found = await db.selectFrom('ce_build_runs').select('status').where('id', '=', workload).executeTakeFirst()
+    return found === undefined || found.status === 'succeeded' || found.status === 'failed'
+  }
+  if (run === undefined) return false
   const row = await db.selectFrom('ce_job_runs').select('status').where('id', '=', run).executeTakeFirst()
   if (row === undefined || isOver(row)) return true
   if (index === undefined) return false
@@ -115,8 +133,8 @@ function textOf({ lines }: LogPage, source: Source): string {
   return lines.map((line) => `${JSON.stringify(toShape(line, source))}\n`).join('')
 }
 
-function toShape({ at, instance, stream, text }: LogLine, { run }: Source) {
+function toShape({ at, instance, stream, text }: LogLine, { run, build }: Source) {
   // The instances of a job run are named <run>-<index>-<retry>.
   const index = run === undefined ? undefined : /-(\d+)-\d+$/.exec(instance)?.[1]
-  return { timestamp: new Date(at).toISOString(), instance, ...(index === undefined ? {} : { index: Number(index) }), stream, message: text }
+  return { timestamp: new Date(at).toISOString(), instance: build ?? instance, ...(index === undefined ? {} : { index: Number(index) }), stream, message: text }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import type { EdgeCalls } from '@everleaf/link'
+import type { EdgeCalls, LogQuery } from '@everleaf/link'
 import { assertSnapshot, newProject, startPlatform } from './platform.ts'
 
 const BUILD = { name: 'build', output_image: 'private.icr.io/me/app', output_secret: 'registry', source_type: 'local', strategy_type: 'buildpacks' }
@@ -168,4 +168,29 @@ test('a patch of a build needs If-Match and resets with null', async (context) =
   assert.equal((await call('PATCH', `${project.at}/builds/build`, { body: {} })).status, 400)
   const reply = await call('PATCH', `${project.at}/builds/build`, { match: body.entity_tag, body: { timeout: null, strategy_size: 'small' } })
   assert.deepEqual([reply.body.timeout, reply.body.strategy_size, reply.body.run_build_params], [600, 'small', []])
+})
+
+test('the logs of a build run are its own at the edge, shown under its name, and forgotten with it', async (context) => {
+  const [asked, gone]: [LogQuery[], string[]] = [[], []]
+  const { platform, project, call, upload, run } = await start(context, {
+    calls: {
+      logs: async (query: LogQuery) => {
+        asked.push(query)
+        return { lines: [{ at: 0, instance: 'build', stream: 'stdout', text: 'made' }], cursor: 1 }
+      },
+      forgetLogs: async ({ workload }) => void gone.push(workload),
+    },
+  })
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  await upload()
+  const { body } = await run()
+  const logs = `${project.at}/everleaf/logs?component_type=build_run&name=${body.name}`
+  assert.deepEqual((await call('GET', logs)).body, { timestamp: '1970-01-01T00:00:00.000Z', instance: body.name, stream: 'stdout', message: 'made' })
+  assert.equal(asked[0]?.workload, body.id)
+  for (const more of ['&index=0', '&instance=build']) assert.equal((await call('GET', logs + more)).status, 400, more)
+  assert.equal((await call('GET', logs.replace('logs', 'events'))).status, 400)
+  await call('DELETE', `${project.at}/build_runs/${body.name}`)
+  await platform.world.advance(60_000)
+  await platform.runJobs()
+  assert.deepEqual(gone, [body.id])
 })

@@ -334,14 +334,19 @@ function fittingParallelism(): number {
   return Math.max(2, Math.min(JOBS_PER_PROCESSOR * availableParallelism(), Math.floor(totalmem() / JOB_BYTES)))
 }
 
-async function buildImage(input: { archive: string; image: string; timeoutMs: number }, { engine, home }: Parts) {
+async function buildImage(input: { id: string; archive: string; image: string; timeoutMs: number }, { engine, home, logs, world }: Parts) {
   const lines: string[] = []
-  const log = (text: string) => void (lines.length < 2_000 && lines.push(text))
+  const log = (text: string) => {
+    if (lines.length < 2_000) lines.push(text)
+    for (const line of text.split('\n')) logs.write({ workload: input.id }, { at: world.now().getTime(), instance: 'build', stream: 'stdout', text: line })
+  }
   try {
     const { digest } = await engine.build({ archive: join(home.data, input.archive), image: join(home.data, input.image), timeoutMs: input.timeoutMs, log })
     return { succeeded: true, reason: 'succeeded', digest, log: lines.join('\n') }
   } catch (error) {
-    return { succeeded: false, reason: error instanceof Error ? error.message : String(error), digest: '', log: lines.join('\n') }
+    const reason = error instanceof Error ? error.message : String(error)
+    log(reason)
+    return { succeeded: false, reason, digest: '', log: lines.join('\n') }
   }
 }
 

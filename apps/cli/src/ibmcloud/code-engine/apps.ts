@@ -6,7 +6,7 @@ import { pair } from './data.ts'
 import { at, commonCommands, type Kind, metadataOf, read, show, spelled } from './kinds.ts'
 import { BUILD, imageOf } from './local-build.ts'
 import { CLEAR, requireImage, RUN, runSettings, withoutUndefined } from './run-settings.ts'
-import { everyItem, inProject, type Item, NAME, OUTPUT, say, send, waitFor, WAITING, waiting } from './scope.ts'
+import { everyItem, inProject, type Item, NAME, OUTPUT, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
 
 const APP_OUTPUT: Flag = {
   ...OUTPUT,
@@ -203,10 +203,16 @@ async function ready(context: Context, given: Given, name: string): Promise<Item
     isDone: (raw) => raw.status !== 'deploying' && (raw.status !== 'ready' || details(raw).latest_ready_revision === details(raw).latest_created_revision),
   })
   if (app.status !== 'ready')
-    throw new Failed(
-      `The application ${name} is ${String(app.status)}: ${String(details(app).reason ?? 'no reason given')}\nSee what it wrote with: ibmcloud ce app logs -n ${name}`,
-    )
+    throw new Failed(`The application ${name} is ${String(app.status)}: ${await why(context, app)}\nSee what it wrote with: ibmcloud ce app logs -n ${name}`)
   return app
+}
+
+/** What the newest revision says of itself; the app itself only knows that none is ready. */
+async function why(context: Context, app: Item): Promise<string> {
+  const { reason, latest_created_revision: newest } = details(app)
+  const revision = typeof newest === 'string' ? await context.api(V2).get<Item>(`${at(context, APP, String(app.name))}/revisions/${newest}`) : {}
+  const own = details(revision)
+  return [own.reason ?? reason ?? 'no reason given', own.message].filter((text) => text !== undefined && text !== '').join('. ')
 }
 
 async function finished(context: Context, given: Given, raw: Item): Promise<void> {

@@ -18,7 +18,7 @@ export const family: Family = {
   absent: [
     ...each(['application', 'app'], ['bind', 'unbind', 'restart']),
     ...each(['job'], ['bind', 'unbind']),
-    ...each(['buildrun', 'br'], ['cancel', 'logs', 'events']),
+    ...each(['buildrun', 'br'], ['cancel', 'events']),
     ...each(['revision', 'rev'], ['logs', 'events']),
     ...each(['jobrun', 'jr'], ['restart']),
     ...each(['project', 'proj'], ['restore', 'tag', 'update']),

@@ -41,7 +41,7 @@ function describeRun(raw: Item): string {
     `Image:           ${String(raw.image_reference)}`,
     `Array Indices:   ${String(raw.scale_array_spec)}`,
     '',
-    `Status:          ${String(raw.status)}`,
+    `Status:          ${String(raw.status)}${details(raw).message === undefined ? '' : ` (${String(details(raw).message)})`}`,
     'Instance Statuses:',
     ...counts.map((name) => `  ${`${capital(name)}:`.padEnd(12)} ${String(details(raw)[name])}`),
     ...(rows.length === 0 ? [] : ['', 'Instances:', table(['Name', 'Running', 'Status', 'Restarts'], rows)]),
@@ -167,7 +167,10 @@ async function start(context: Context, given: Given, asked: Item): Promise<void>
     })
   }
   await made(context, RUNS, { raw, given })
-  if (wait && raw.status === 'failed') throw new Failed(`The job run ${name} failed.\nSee what it wrote with: ibmcloud ce jobrun logs -n ${name}`)
+  if (wait && raw.status === 'failed')
+    throw new Failed(
+      `The job run ${name} failed${details(raw).message === undefined ? '' : `: ${String(details(raw).message)}`}.\nSee what it wrote with: ibmcloud ce jobrun logs -n ${name}`,
+    )
 }
 
 const byJob = (given: Given): Item => (given.has('job') ? { job_name: given.need('job') } : {})

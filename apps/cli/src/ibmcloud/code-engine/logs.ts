@@ -5,7 +5,7 @@ import { table } from '../table.ts'
 import { WrongUse } from '../wrong-use.ts'
 import { everyItem, inProject, type Item, OUTPUT, printed, say, V2 } from './scope.ts'
 
-type Component = { readonly type: 'app' | 'job_run'; readonly title: string; readonly names: Flag; readonly words: readonly string[] }
+type Component = { readonly type: 'app' | 'job_run' | 'build_run'; readonly title: string; readonly names: Flag; readonly words: readonly string[] }
 const APP: Component = {
   type: 'app',
   title: 'application',
@@ -18,6 +18,12 @@ const RUN: Component = {
   words: ['jobrun', 'jr'],
   names: { name: 'jobrun', short: 'n', synonyms: ['j', 'name'], value: 'NAME', about: 'all its instances' },
 }
+const BUILD: Component = {
+  type: 'build_run',
+  title: 'build run',
+  words: ['buildrun', 'br'],
+  names: { name: 'buildrun', short: 'n', synonyms: ['b', 'name'], value: 'NAME', about: 'the build run', required: true },
+}
 const INSTANCE: Flag = { name: 'instance', short: 'i', value: 'NAME', about: 'one instance' }
 /** IBM keeps what the command line shows for one hour. */
 const HOUR_MS = 3_600_000
@@ -29,10 +35,10 @@ function logs(of: Component): Command {
   return {
     words: [of.words[0] ?? '', 'logs'],
     synonyms: of.words.slice(1).map((word) => [word, 'logs']),
-    about: 'what the instances wrote within the last hour',
+    about: of.type === 'build_run' ? 'what the tools of the build wrote within the last hour' : 'what the instances wrote within the last hour',
     flags: [
       of.names,
-      INSTANCE,
+      ...(of.type === 'build_run' ? [] : [INSTANCE]),
       { name: 'follow', short: 'f', about: 'and what they write from now on' },
       { name: 'tail', short: 't', value: 'NUMBER', about: 'the last lines only; -1: all' },
       { name: 'timestamps', synonyms: ['ts'], about: 'when each line was written' },
@@ -129,14 +135,16 @@ function printer({ screen }: Context, given: Given, container: string): (lines: 
 
 async function containerOf(context: Context, { component_type, name }: Asked): Promise<string> {
   if (component_type === 'app') return 'user-container'
+  if (component_type === 'build_run') return 'step-build'
   const run = await context.api(V2).get<Item>(inProject(context, `/job_runs/${encodeURIComponent(name)}`))
   return String(run.job_name ?? run.name)
 }
 
 async function isOver(context: Context, { component_type, name }: Asked): Promise<boolean> {
   if (component_type === 'app') return false
-  const { status } = await context.api(V2).get<Item>(inProject(context, `/job_runs/${encodeURIComponent(name)}`))
-  return status === 'completed' || status === 'failed'
+  const folder = component_type === 'build_run' ? 'build_runs' : 'job_runs'
+  const { status } = await context.api(V2).get<Item>(inProject(context, `/${folder}/${encodeURIComponent(name)}`))
+  return status === 'completed' || status === 'succeeded' || status === 'failed'
 }
 
 function events(of: Component): Command {
@@ -161,4 +169,4 @@ function events(of: Component): Command {
   }
 }
 
-export const logCommands: readonly Command[] = [logs(APP), logs(RUN), events(APP), events(RUN)]
+export const logCommands: readonly Command[] = [logs(APP), logs(RUN), logs(BUILD), events(APP), events(RUN)]
