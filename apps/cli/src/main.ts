@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { homeFolder } from '@everleaf/world'
+import { processScreen } from './ibmcloud/screen.ts'
 import { run } from './program.ts'
 import { createTerminal } from './terminal.ts'
 
@@ -29,6 +30,7 @@ const { status, problem } = await run(process.argv.slice(2), {
   root: isSource ? root : join(root, '..'),
   syncFolder,
   interrupted,
+  ask: processScreen({ quiet: false }).ask,
 })
 if (problem !== undefined) process.stderr.write(`everleaf: ${problem}\n`)
 process.exitCode = status

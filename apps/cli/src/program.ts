@@ -5,21 +5,10 @@ import type { CheckOptions } from './commands/certificate.ts'
 import type { ExplainOptions } from './commands/explain.ts'
 import { doctor, hosts, status, trust, writeHosts } from './commands/info.ts'
 import { rotateRootKey, rotateSigningKeys } from './commands/keys.ts'
-import {
-  type CreateOptions,
-  createRenewal,
-  deleteRenewal,
-  type Files,
-  listRenewals,
-  listText,
-  releaseHost,
-  rotateRenewal,
-  showRenewal,
-  verifyRenewal,
-} from './commands/renew.ts'
 import { exports, openShell, shellOf } from './commands/shell.ts'
 import { endpoints } from './endpoints.ts'
 import { findPlatform, NotHere, WrongUse } from './home.ts'
+import { addRenewCommands } from './renew-program.ts'
 import { openSession } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -36,6 +25,8 @@ export type Surroundings = {
   /** Where sync's bundle lies; built first when it is not there. */
   readonly syncFolder: () => Promise<string>
   readonly interrupted: Promise<void>
+  /** A yes or no from the person at the terminal; undefined where there is none. */
+  readonly ask: (question: string) => Promise<boolean | undefined>
 }
 
 export const STATUS = { done: 0, notProven: 1, wrongUse: 2, machine: 3 } as const
@@ -63,8 +54,6 @@ function describe(error: Error): string {
 
 function commands(around: Surroundings, world: World, end: (status: number) => void): Command {
   const { write, terminal, home } = around
-  const session = () => openSession(findPlatform(home), world)
-  const renewContext = async () => ({ session: session(), terminal, syncFolder: await around.syncFolder() })
   const program = new Command('everleaf')
     .description('Keeps TLS certificates fresh, and is the small cloud in which that happens.')
     .enablePositionalOptions()
@@ -138,7 +127,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
       const fileOf = (option: string | true) => (option === true ? '/etc/hosts' : option)
       if (into !== undefined && remove !== undefined) throw new WrongUse('--write and --remove contradict each other.')
       if (remove !== undefined) return writeHosts('', fileOf(remove))
-      const lines = await hosts(session())
+      const lines = await hosts(await openSession(findPlatform(home), world))
       if (into === undefined) return write(lines)
       writeHosts(lines, fileOf(into))
       terminal.line(`The names are in ${fileOf(into)}. Take them out with: everleaf hosts --remove`)
@@ -196,65 +185,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
       end((await checkCertificate(files, options, { terminal, write, now: world.now() })) ? STATUS.done : STATUS.notProven)
     })
 
-  const renew = program.command('renew').description('certificates that are kept fresh')
-  renew
-    .command('create <name>')
-    .description('keep a certificate fresh')
-    .requiredOption('--host <name>', 'the host that is served with it')
-    .option('--port <n>', "where to look for it (the platform's public TLS port)")
-    .option('--connect <address[:port]>', 'connect there instead of where the name leads')
-    .option('--secret <id|name>', 'a certificate in Secrets Manager')
-    .option('--certificate <file>', 'or your own: PEM')
-    .option('--key <file>', 'its private key: PEM, not encrypted')
-    .option('--intermediate <file>', 'the chain above it: PEM')
-    .option('--target <name>', 'Code Engine secret that it is put into (<name>-tls)')
-    .option('--app <name>', 'map the host to this app')
-    .option('--accept <what...>', 'let through: no-san, ca-leaf, lone-leaf')
-    .action(async (name: string, options: CreateOptions) => createRenewal(name, options, await renewContext()))
-  renew
-    .command('list')
-    .description('what is kept fresh, and how it is')
-    .option('--json')
-    .action(async ({ json }: { json?: boolean }) => {
-      const listed = await listRenewals(session())
-      write(json === true ? `${JSON.stringify(listed)}\n` : `${listText(listed)}\n`)
-    })
-  renew
-    .command('show <name>')
-    .description('one of them, with all that sync knows')
-    .action(async (name: string) => write(`${JSON.stringify(await showRenewal(session(), name), null, 2)}\n`))
-  renew
-    .command('rotate <name>')
-    .description('write a new version and wait for its proof')
-    .option('--certificate <file>', 'PEM')
-    .option('--key <file>', 'PEM, not encrypted')
-    .option('--intermediate <file>', 'PEM')
-    .action(async (name: string, files: Files) => {
-      const proven = await rotateRenewal(name, files, await renewContext())
-      if (proven) terminal.line(`${name}: ${terminal.green('proven')}`)
-      end(proven ? STATUS.done : STATUS.notProven)
-    })
-  renew
-    .command('verify <name>')
-    .description('look from outside: is the current version served?')
-    .action(async (name: string) => {
-      const { proven, served, wanted } = await verifyRenewal(session(), name)
-      terminal.line(
-        proven
-          ? `${name}: ${terminal.green('proven')}, ${served} is served`
-          : `${name}: ${terminal.red('not proven')}\n  served  ${served}\n  current ${wanted}`,
-      )
-      end(proven ? STATUS.done : STATUS.notProven)
-    })
-  renew
-    .command('release <name>')
-    .description('confirm that its certificate need not cover a host any more')
-    .requiredOption('--host <name>', 'the host')
-    .action(async (name: string, { host }: { host: string }) => releaseHost(name, host, await renewContext()))
-  renew
-    .command('delete <name>')
-    .description('no longer keep it fresh; its secrets stay')
-    .action(async (name: string) => deleteRenewal(name, await renewContext()))
+  addRenewCommands(program, { around, world, end })
   return program
 }
 

@@ -1,14 +1,13 @@
-import { ApiFailure } from '@everleaf/clients'
-import { readRenewals as readRenewalDocument } from '@everleaf/renewals'
+import { ApiFailure, type EnRule } from '@everleaf/clients'
+import { readRenewals as readRenewalDocument, type Source } from '@everleaf/renewals'
 import { orMissing } from './ensure.ts'
 import { WrongUse } from './home.ts'
-import { SYNC_APP, setRules } from './pipeline.ts'
-import type { Session } from './session.ts'
+import type { Place } from './renew/place.ts'
 
-/** One entry of the config map `sync-renewals` (packages/renewals/renewals.schema.json). */
+/** One entry of the config map `<app>-renewals` (packages/renewals/renewals.schema.json). */
 export type Renewal = {
   readonly name: string
-  readonly source: { readonly id: string }
+  readonly source: Source
   readonly target: string
   readonly probes: readonly { readonly host: string; readonly port: number; readonly connect?: string }[]
   readonly boundHosts?: readonly string[]
@@ -16,7 +15,7 @@ export type Renewal = {
   readonly trust?: string
 }
 
-/** What sync says of a renewal (config map `sync-state`). */
+/** What sync says of a renewal (config map `<app>-state`). */
 export type RenewalState = {
   readonly state: 'replacing' | 'fresh' | 'refused' | 'rolled-back' | 'unproven'
   readonly source?: { readonly fingerprint: string; readonly version_id: string }
@@ -31,10 +30,18 @@ export type RenewalState = {
   readonly replaced_at?: string
 }
 
-const RENEWALS = `${SYNC_APP}-renewals`
-const STATE = `${SYNC_APP}-state`
+type Project = Pick<Place, 'codeEngine' | 'project' | 'app'>
+
 const KEY = 'renewals.json'
 const MAX_CONFLICTS = 5
+
+export function renewalsMap(app: string): string {
+  return `${app}-renewals`
+}
+
+export function stateMap(app: string): string {
+  return `${app}-state`
+}
 
 /** True once sync has said what became of this version. */
 export function isSettled(state: RenewalState | undefined, versionId: string): boolean {
@@ -42,19 +49,29 @@ export function isSettled(state: RenewalState | undefined, versionId: string): b
   return state?.source?.version_id === versionId && state.state !== 'replacing'
 }
 
-export async function readRenewals({ codeEngine, project }: Session): Promise<readonly Renewal[]> {
-  const map = await orMissing(codeEngine.getConfigMap(project, RENEWALS))
-  return renewalsIn(map?.data?.[KEY])
+/** The list, and whether there is a config map for it. */
+export async function readList({ codeEngine, project, app }: Project): Promise<{ readonly exists: boolean; readonly renewals: readonly Renewal[] }> {
+  const map = await orMissing(codeEngine.getConfigMap(project, renewalsMap(app)))
+  return { exists: map !== undefined, renewals: renewalsIn(map?.data?.[KEY]) }
 }
 
-export async function readState({ codeEngine, project }: Session, name: string): Promise<RenewalState | undefined> {
-  const text = (await orMissing(codeEngine.getConfigMap(project, STATE)))?.data?.[name]
+export async function readRenewals(place: Project): Promise<readonly Renewal[]> {
+  return (await readList(place)).renewals
+}
+
+export async function readState({ codeEngine, project, app }: Project, name: string): Promise<RenewalState | undefined> {
+  const text = (await orMissing(codeEngine.getConfigMap(project, stateMap(app))))?.data?.[name]
   return text === undefined ? undefined : (JSON.parse(text) as RenewalState)
+}
+
+/** What sync could not use of these. */
+export function problemsIn(list: readonly Renewal[]): readonly string[] {
+  return readRenewalDocument({ version: 1, renewals: list }).problems
 }
 
 /** Throws WrongUse where sync could not use one of these. */
 export function checkRenewals(list: readonly Renewal[]): void {
-  const { problems } = readRenewalDocument({ version: 1, renewals: list })
+  const problems = problemsIn(list)
   if (problems.length > 0) throw new WrongUse(`The list of renewals cannot be this:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
 }
 
@@ -62,21 +79,20 @@ export function checkRenewals(list: readonly Renewal[]): void {
  * Changes the list under If-Match, so that two of these at once lose nothing, and before it what Event Notifications lets through: a
  * renewal that stands in the list is one whose events come. Throws WrongUse where sync could not use the new list.
  */
-export async function changeRenewals(session: Session, change: (list: readonly Renewal[]) => readonly Renewal[]): Promise<void> {
-  const { codeEngine, secretsManager, project } = session
+export async function changeRenewals(place: Place, change: (list: readonly Renewal[]) => readonly Renewal[]): Promise<void> {
+  const { codeEngine, project, app } = place
+  const name = renewalsMap(app)
   for (let conflicts = 0; ; conflicts++) {
-    const map = await orMissing(codeEngine.getConfigMap(project, RENEWALS))
-    const next = change(renewalsIn(map?.data?.[KEY]))
+    const map = await orMissing(codeEngine.getConfigMap(project, name))
+    const before = renewalsIn(map?.data?.[KEY])
+    const next = change(before)
     checkRenewals(next)
-    const sources = await Promise.all(next.map(({ source }) => orMissing(secretsManager.getSecretMetadata(source.id))))
-    await setRules(
-      session,
-      sources.flatMap((secret) => (secret === undefined ? [] : [secret.name])),
-    )
-    const data = { [KEY]: JSON.stringify({ version: 1, renewals: next }, null, 2) }
+    // What is taken out needs no topic.
+    if (next.length >= before.length || (await findTopic(place)) !== undefined) await setRules(place, rulesFor(next, await namesOf(place, next)))
+    const data = listData(next)
     try {
-      if (map === undefined) await codeEngine.createConfigMap(project, { name: RENEWALS, data })
-      else await codeEngine.replaceConfigMap(project, RENEWALS, { json: { data }, ifMatch: map.entity_tag })
+      if (map === undefined) await codeEngine.createConfigMap(project, { name, data })
+      else await codeEngine.replaceConfigMap(project, name, { json: { data }, ifMatch: map.entity_tag })
       return
     } catch (error) {
       const isConflict = error instanceof ApiFailure && (error.status === 412 || error.status === 409)
@@ -84,6 +100,73 @@ export async function changeRenewals(session: Session, change: (list: readonly R
     }
   }
 }
+
+export function listData(renewals: readonly Renewal[]): Record<string, string> {
+  return { [KEY]: JSON.stringify({ version: 1, renewals }, null, 2) }
+}
+
+/** Names of the secrets that the renewals name by id. */
+export async function namesOf({ secretsManager }: Pick<Place, 'secretsManager'>, renewals: readonly Renewal[]): Promise<ReadonlyMap<string, string>> {
+  const ids = [...new Set(renewals.flatMap(({ source }) => ('id' in source ? [source.id] : [])))]
+  const found = await Promise.all(ids.map((id) => orMissing(secretsManager.getSecretMetadata(id))))
+  return new Map(found.flatMap((secret) => (secret === undefined ? [] : [[secret.id, secret.name]])))
+}
+
+const ROTATED: EnRule = { enabled: true, event_type_filter: "$.type == 'com.ibm.cloud.secrets-manager.secret_rotated'" }
+const MAX_RULES = 100
+const MAX_FILTER = 255
+
+/**
+ * The rules that let the rotations of these renewals' secrets through, wherever a secret stands in a batch, and no others. Where that cannot
+ * be said (too many for a topic, a name too long for a filter, a label, of which an event says nothing) all rotations are let through: sync
+ * leaves those alone that no renewal names.
+ */
+export function rulesFor(renewals: readonly Renewal[], names: ReadonlyMap<string, string>): readonly EnRule[] {
+  const filters = renewals.flatMap(({ source }): (string | undefined)[] => {
+    if ('label' in source) return [undefined]
+    if ('id' in source) return names.has(source.id) ? [`@.secret_name == '${names.get(source.id)}'`] : []
+    return ['name' in source ? `@.secret_name == '${source.name}'` : `@.secret_group_id == '${source.group}'`]
+  })
+  const rules = [...new Set(filters)].map((filter) => ({
+    ...ROTATED,
+    ...(filter === undefined ? {} : { notification_filter: `$.data.secrets[?(${filter})]` }),
+  }))
+  const fits = rules.length <= MAX_RULES && rules.every((rule) => 'notification_filter' in rule && (rule.notification_filter?.length ?? 0) <= MAX_FILTER)
+  return fits ? rules : [ROTATED]
+}
+
+export const TOPIC_TEXT = 'Rotated certificates'
+
+async function findTopic({ eventNotifications, app }: Place) {
+  return (await eventNotifications.listTopics()).find(({ name }) => name === app)
+}
+
+/** Makes the topic's rules these. Throws when there is no topic. */
+export async function setRules(place: Place, rules: readonly EnRule[]): Promise<void> {
+  const { eventNotifications, manager, app } = place
+  const topic = await findTopic(place)
+  if (topic === undefined) throw new Error(`there is no topic named ${app}: the pipeline is not whole. Make it so with: everleaf renew apply`)
+  await eventNotifications.replaceTopic(topic.id, { name: app, description: TOPIC_TEXT, sources: [{ id: manager.crn, rules }] })
+}
+
+/**
+ * The id of the secret that a renewal keeps fresh. Throws WrongUse where there is none, or where several are meant, because then a
+ * command about one secret cannot know which.
+ */
+export async function sourceId({ secretsManager }: Pick<Place, 'secretsManager'>, { name, source }: Pick<Renewal, 'name' | 'source'>): Promise<string> {
+  if ('id' in source) return source.id
+  const query = 'label' in source ? { match_all_labels: [source.label] } : { groups: [source.group] }
+  const found: string[] = []
+  for await (const secret of secretsManager.allSecrets({ ...query, secret_types: CERTIFICATE_TYPES }))
+    if (!('name' in source) || secret.name === source.name) found.push(secret.id)
+  const [id, ...more] = found
+  if (id !== undefined && more.length === 0) return id
+  throw new WrongUse(
+    `${found.length} secrets are the source of ${name} (${JSON.stringify(source)}).${id === undefined ? '' : ' Name one of them by its id to act on it.'}`,
+  )
+}
+
+export const CERTIFICATE_TYPES = ['imported_cert', 'public_cert', 'private_cert']
 
 function renewalsIn(text: string | undefined): readonly Renewal[] {
   return text === undefined ? [] : (JSON.parse(text) as { renewals: readonly Renewal[] }).renewals

@@ -1,7 +1,7 @@
 import { call } from '@everleaf/clients'
 import { until } from './ensure.ts'
-import { SYNC_APP } from './pipeline.ts'
 import type { Prober } from './prober.ts'
+import { SYNC_APP } from './renew/place.ts'
 import { isSettled, type RenewalState, readState } from './renewals.ts'
 import type { Session } from './session.ts'
 

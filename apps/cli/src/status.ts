@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { Found } from './home.ts'
-import type { ApiAddresses } from './pipeline.ts'
 
 // Not by import: see packages/world/src/http.ts.
 const { request } = process.getBuiltinModule('node:http')
@@ -42,12 +41,12 @@ export function askPlatform<T>(
 }
 
 /** Where the sync app reaches IAM and Secrets Manager: names where instances have a hosts file of their own, else plain loopback. */
-export async function apiAddresses({ root, ports, login }: Found): Promise<ApiAddresses> {
+export async function apiAddresses({ root, ports }: Found, secretsManager: string): Promise<{ iamUrl: string; secretsManagerUrl: string }> {
   const { findings } = await readStatus(root)
   const named = findings.every(({ subject, works }) => subject !== 'mounts' || works)
-  if (!named) return { iam: `http://127.0.0.1:${ports.api}/iam`, secretsManager: `http://127.0.0.1:${ports.api}/secrets-manager/${login.secretsManager}` }
+  if (!named) return { iamUrl: `http://127.0.0.1:${ports.api}/iam`, secretsManagerUrl: `http://127.0.0.1:${ports.api}/secrets-manager/${secretsManager}` }
   return {
-    iam: `https://iam.${ports.domain}:${ports.private}`,
-    secretsManager: `https://${login.secretsManager}.secrets-manager.${ports.domain}:${ports.private}`,
+    iamUrl: `https://iam.${ports.domain}:${ports.private}`,
+    secretsManagerUrl: `https://${secretsManager}.secrets-manager.${ports.domain}:${ports.private}`,
   }
 }

@@ -2,16 +2,18 @@ import { join } from 'node:path'
 import type { World } from '@everleaf/world'
 import { type DemoAuthority, openDemoAuthority } from '../demo-authority.ts'
 import { endpoints } from '../endpoints.ts'
-import { deployApp, ensure, orMissing, until } from '../ensure.ts'
+import { deployApp } from '../deploy.ts'
+import { ensure, orMissing, until } from '../ensure.ts'
 import { type Found, findPlatform, isRunning, type Ports, WrongUse } from '../home.ts'
-import { ensurePipeline, SYNC_APP } from '../pipeline.ts'
 import { handshake, type Prober, startProber, type Target } from '../prober.ts'
+import { apply } from '../renew/apply.ts'
+import { deploymentOf } from '../renew/desired.ts'
+import { SYNC_APP } from '../renew/place.ts'
 import { changeRenewals, type Renewal } from '../renewals.ts'
 import { type Rotation, rotate } from '../rotation.ts'
 import { openSession, type Session } from '../session.ts'
 import { archiveOf } from '../source-archive.ts'
 import { type StartedPlatform, startPlatform } from '../start-platform.ts'
-import { apiAddresses } from '../status.ts'
 import { silentTerminal, type Terminal } from '../terminal.ts'
 
 export type DemoOptions = {
@@ -123,9 +125,9 @@ type Stage = { readonly terminal: Terminal; readonly world: World; readonly bega
 
 async function tell(options: DemoOptions, { terminal, world, began }: Stage): Promise<{ proven: boolean; ports: Ports }> {
   const found = findPlatform(options.home)
-  const session = openSession(found, world)
+  const session = await openSession(found, world)
   const authority = await openDemoAuthority(join(options.home, 'demo'), world)
-  await ensurePipeline({ session, terminal, archive: await archiveOf(await options.syncFolder()), addresses: await apiAddresses(found) })
+  await apply(session, { deployment: await deploymentOf(session, await options.syncFolder()), renewals: [] }, { terminal, telling: 'parts' })
   const site = await ensureSite(session, { authority, terminal, folder: options.siteFolder })
   await untilAsleep(session, terminal)
   const target: Target = { host: HOST, port: found.ports.public, address: '127.0.0.1', roots: authority.root }
@@ -176,7 +178,7 @@ async function ensureSite(session: Session, { authority, terminal, folder }: { a
   if ((await orMissing(codeEngine.getApp(project, SITE))) === undefined)
     await deployApp(session, {
       name: SITE,
-      archive: await archiveOf(folder),
+      from: { archive: await archiveOf(folder) },
       settings: { scale_min_instances: 1, scale_cpu_limit: '0.25', scale_memory_limit: '0.5G' },
     })
   await ensure(
