@@ -1,7 +1,8 @@
-// Writes docs/reference/{cli,errors,gate,ignored,sync}.md from the lists in the code; with --check, fails when a page is not what the code says.
+// Writes docs/reference/{cli,errors,gate,ignored,renewals,sync}.md and everleaf.schema.json from the lists in the code; with --check, fails when a page is not what the code says.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { allFamilies } from '../apps/cli/src/ibmcloud/families.ts'
 import { usage } from '../apps/cli/src/ibmcloud/help.ts'
+import { EXAMPLE, members, publishedSchema } from '../apps/cli/src/renew/manifest-schema.ts'
 import { VARIABLES } from '../apps/sync/src/config.ts'
 import { MENDS } from '../packages/pki/src/mends.ts'
 import { type ReasonCode, REASONS } from '../packages/pki/src/reasons.ts'
@@ -25,6 +26,42 @@ const apis = {
   'Resource controller and resource manager': resourceController,
   'Secrets Manager': secretsManager,
 }
+const RENEWALS = `
+One file says what is kept fresh; \`everleaf renew\` makes it so, through the public APIs of IBM Cloud alone, on Everleaf or, with
+\`--target ibm\`, on IBM Cloud. Commands look for \`everleaf.yaml\` in the folder they are typed in; \`--file FILE\` names another.
+
+| command | what it does | exit status |
+| --- | --- | --- |
+| \`everleaf renew plan [--json]\` | what would be made, in which order, by which call, with which smallest right, and why; changes nothing | 0, or 2 with everything that stands against it |
+| \`everleaf renew apply\` | makes it so, step by step; what is there stays | 0, 1 a step failed, 2 refused before anything was made |
+| \`everleaf renew show [NAME] [--json]\` | every host: state, days left, last proof, what is served; or all that is known of one renewal | 0 |
+| \`everleaf renew sweep [--json]\` | lets sync compare every renewal with what is in place and repair what differs | 0 all in place and proven, 1 not |
+| \`everleaf renew delete NAME\` | takes one renewal out of the list; its secrets, app and domain stay | 0 |
+| \`everleaf renew delete --all [-f]\` | removes exactly what was made here, after a question | 0, 1 something stays, 2 nobody to ask |
+
+\`create\`, \`list\`, \`rotate\`, \`verify\` and \`release\` are in the [README](../../README.md); \`create\` goes through the same steps.
+
+- **Again and again.** Before each step it is looked at what is there: a second \`apply\` finds nothing to do, and one that was stopped at any
+  moment is gone on with by the next.
+- **Two at once.** One of them works; the other waits and then finds nothing to do. The lease is part of the ledger; that of a process that died on this
+  machine is taken over at once, another one when 20 seconds are over.
+- **The ledger.** What was made is written into the config map \`<sync>-made\` before it is made, with its id afterwards. \`delete --all\` removes what
+  stands there, the last first, and leaves a thing that somebody has made anew under the same name. What was there before is used and never in it.
+- **Files.** A secret is made of them. When the files hold a later certificate than the secret, \`apply\` writes a new version; older files never come back.
+- **Rights.** Sync reads the secrets of the groups that the renewals need and writes this one Code Engine project, by a trusted profile that only the app of
+  that name in that project can take up. \`plan\` ends with what whoever applies it needs, and a test applies it with exactly that.
+
+## On IBM Cloud
+
+\`--target ibm\` (or \`target: ibm\` in the file) speaks to IBM's public endpoints. The API key is read from \`IBMCLOUD_API_KEY\` and never from the command line.
+The file names \`region\`, \`project\`, \`secretsManager\` and \`eventNotifications\`, which must be there: nothing that costs money is made. Sync itself is told
+the private endpoints of IAM and Secrets Manager; its app is public, because Event Notifications delivers from outside of the project's network, and answers only
+who knows its header, 256 random bits made at the first \`apply\`.
+
+Code Engine's API takes no source from a machine: IBM's own command line sends it by a registry. \`apply\` tries Everleaf's upload first; where Code Engine
+has none it says which two \`ibmcloud\` commands build \`apps/sync/dist\`, and takes the image by \`sync: { image, imageSecret }\`.
+`
+
 const families = await allFamilies()
 const pages = {
   'docs/reference/cli.md': [
@@ -64,6 +101,19 @@ const pages = {
         )}`,
     ),
   ],
+  'docs/reference/renewals.md': [
+    '# everleaf.yaml, and what `everleaf renew` does with it',
+    RENEWALS.trim(),
+    '## An example',
+    `\`\`\`yaml\n${EXAMPLE.trim()}\n\`\`\``,
+    '## Every member',
+    'A name that is not here is refused with its line. Editors that speak YAML take the schema by a first line',
+    '`# yaml-language-server: $schema=…/docs/reference/everleaf.schema.json`. Files are looked for beside `everleaf.yaml`.',
+    table(
+      ['member', 'what it says'],
+      members().map(([name, what]) => [`\`${name}\``, what]),
+    ),
+  ],
   'docs/reference/sync.md': [
     "# Sync's variables",
     'Read and checked once, at the start; sync does not start with a wrong one and says which. Renewals stand in the config map',
@@ -75,17 +125,20 @@ const pages = {
   ],
 }
 
+const files = {
+  ...Object.fromEntries(Object.entries(pages).map(([file, parts]) => [file, `${MADE}\n${parts.join('\n\n')}\n`])),
+  'docs/reference/everleaf.schema.json': `${JSON.stringify(publishedSchema(), null, 2)}\n`,
+}
 const isCheck = process.argv.includes('--check')
 let stale = 0
-for (const [file, parts] of Object.entries(pages)) {
-  const text = `${MADE}\n${parts.join('\n\n')}\n`
+for (const [file, text] of Object.entries(files)) {
   if (!isCheck) writeFileSync(file, text)
   else if (read(file) !== text) {
     stale++
     console.log(`${file} is not what the code says. Run: node bin/with-node.js tools/reference.ts`)
   }
 }
-console.log(`reference: ${Object.keys(pages).length} pages, ${stale} stale`)
+console.log(`reference: ${Object.keys(files).length} pages, ${stale} stale`)
 process.exitCode = stale === 0 ? 0 : 1
 
 function read(file: string): string {

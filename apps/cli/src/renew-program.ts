@@ -118,10 +118,8 @@ export type Opened = { readonly place: Place; readonly manifest: ManifestFile | 
 async function openPlace({ file, target }: Options, { around, world, isNeeded }: Omit<Outside, 'end'> & { isNeeded: boolean }): Promise<Opened> {
   if (target !== undefined && target !== 'everleaf' && target !== 'ibm') throw new WrongUse(`--target takes everleaf or ibm, not "${target}".`)
   const named = file ?? FILE
-  const isWanted = isNeeded || file !== undefined || target === 'ibm'
+  const isWanted = isNeeded || file !== undefined || target === 'ibm' || existsSync(FILE)
   const manifest = isWanted ? (await import('./renew/manifest.ts')).readManifest(named) : undefined
-  if (manifest === undefined && existsSync(FILE))
-    around.terminal.line(around.terminal.dim(`${FILE} lies here and was not read: --file ${FILE} shows what it is about`))
   const { sync, region, project, secretsManager, eventNotifications, target: said } = manifest?.data ?? {}
   const where = {
     ...(region === undefined ? {} : { region }),

@@ -1,12 +1,13 @@
 import { ApiFailure } from '@everleaf/clients'
 import { WrongUse } from '../home.ts'
+import { checkRenewals } from '../renewals.ts'
 import type { Terminal } from '../terminal.ts'
 import type { Desired } from './desired.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import { type Observed, observe, observeAgain } from './observe.ts'
 import { perform } from './perform.ts'
 import type { Place } from './place.ts'
-import { problemsOf } from './problems.ts'
+import { placeholder, problemsOf } from './problems.ts'
 import { type Step, stepsFor } from './steps.ts'
 import { keyOf } from './things.ts'
 
@@ -14,6 +15,8 @@ export type Plan = { readonly steps: readonly Step[]; readonly observed: Observe
 
 /** What would be made. Throws WrongUse with everything that stands against it. */
 export async function planFor(place: Place, desired: Desired): Promise<Plan> {
+  // Before anything is asked for by a name that cannot be one.
+  checkRenewals(desired.renewals.map(placeholder))
   const observed = await observe(place, desired)
   refuse(place, desired, observed)
   return { steps: stepsFor(place, desired, observed), observed }

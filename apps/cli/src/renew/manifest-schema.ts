@@ -82,7 +82,7 @@ export const Manifest = Type.Object(
           imageSecret: Type.Optional(text('Registry secret of the project for that image.')),
           proofLimitSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 600, description: 'How long a new certificate may take to be served: 30.' })),
         },
-        closed,
+        { ...closed, description: 'The app that carries the certificates.' },
       ),
     ),
     renewals: Type.Array(RenewalEntry, { maxItems: 500, description: 'What is kept fresh.' }),
@@ -100,4 +100,51 @@ export function publishedSchema(): object {
     $id: 'https://everleaf.example/everleaf.schema.json',
     ...(JSON.parse(JSON.stringify(Manifest)) as object),
   }
+}
+
+/** The form of the file, by an example; the reference shows it. */
+export const EXAMPLE = `version: 1
+renewals:
+  # a certificate that Secrets Manager has, on a host that is mapped already
+  - name: shop
+    source: { name: shop-certificate, group: default }
+    target: shop-tls
+    hosts:
+      - host: shop.example.com
+
+  # files of your own: a secret is made of them, and both hosts are mapped to an app
+  - name: inside
+    source:
+      certificate: inside.pem
+      key: inside.key
+      intermediate: authority.pem
+    hosts:
+      - host: inside.example.com
+        app: inside
+      - host: admin.example.com
+        app: admin
+    accept: [lone-leaf]
+    trust: root.pem
+`
+
+/** Every member, by its path, with what the schema says of it. */
+export function members(): readonly (readonly [string, string])[] {
+  const walk = (schema: Shown, path: string): (readonly [string, string])[] =>
+    [...(schema.anyOf ?? [schema.items ?? schema])].flatMap((one) =>
+      Object.entries(one.properties ?? {}).flatMap(([name, inner]) => {
+        const at = path === '' ? name : `${path}.${name}`
+        const isList = inner.items !== undefined
+        return [[isList ? `${at}[]` : at, inner.description ?? ''] as const, ...walk(inner, isList ? `${at}[]` : at)]
+      }),
+    )
+  const found = walk(Manifest as Shown, '')
+  // A name that several forms of a source have is said once for each meaning.
+  return found.filter(([path, text], i) => found.findIndex(([other, said]) => other === path && said === text) === i)
+}
+
+type Shown = {
+  readonly description?: string
+  readonly properties?: Readonly<Record<string, Shown>>
+  readonly items?: Shown
+  readonly anyOf?: readonly Shown[]
 }

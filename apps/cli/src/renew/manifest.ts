@@ -155,7 +155,12 @@ function sourceIn(
   if (!('group' in source) || source.group === undefined) return source as WantedSource
   const group = groups.get(source.group)
   if (group === undefined)
-    throw new WrongUse(`${at('source', 'group')}: Secrets Manager has no secret group ${source.group}. There are: ${[...groups.keys()].join(', ')}.`)
+    throw new WrongUse(
+      `${at('source', 'group')}: Secrets Manager has no secret group ${source.group}. There are: ${[...groups]
+        .filter(([key, id]) => key !== id || key === 'default')
+        .map(([key]) => key)
+        .join(', ')}.`,
+    )
   return { ...source, group }
 }
 

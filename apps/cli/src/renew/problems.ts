@@ -54,6 +54,7 @@ function problemsOfRenewal(renewal: WantedRenewal, observed: Observed): Problem[
 
 const ANY_ID = '00000000-0000-4000-8000-000000000000'
 
-function placeholder({ name, target, probes }: WantedRenewal): Renewal {
-  return { name, target, probes, source: { id: ANY_ID } }
+/** The entry as far as it is known before its secret is. */
+export function placeholder({ name, target, probes, boundHosts, accept, trust }: WantedRenewal): Renewal {
+  return { name, target, probes, boundHosts, accept, ...(trust === undefined ? {} : { trust }), source: { id: ANY_ID } }
 }
