@@ -172,6 +172,7 @@ describe('an apply that is killed', { timeout: 400_000 }, () => {
   const steps = [1, 2, 4, 5, 8, 9, 10, 12, 15, 17, 19, 22]
   for (const killed of steps)
     test(`after ${killed} steps is resumed by the next one, and the result is the same`, { timeout: 120_000 }, async () => {
+      await done('delete', '--all', '-f')
       const manifest = MANIFEST_FILE()
       const child = spawn(process.execPath, [join(ROOT, 'apps/cli/src/main.ts'), 'renew', 'apply', '--file', manifest], { env: environment(place) })
       let output = ''

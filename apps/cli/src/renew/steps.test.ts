@@ -121,11 +121,12 @@ test('stepsFor() gives sync the group of each secret, and no other', () => {
 test('rightsOf() names each right once, and none beside a greater one on the same', () => {
   const rights = rightsOf(place, stepsFor(place, desired, nothing)).map(({ role, service }) => `${role} ${service}`)
   assert.deepEqual(rights, [
-    'Administrator event-notifications',
+    'Viewer secrets-manager',
+    'Viewer event-notifications',
+    'Viewer codeengine',
+    'Administrator iam-access-management',
     'Manager secrets-manager',
     'Administrator iam-identity',
-    'Administrator secrets-manager',
-    'Administrator codeengine',
     'Writer codeengine',
     'Manager event-notifications',
   ])

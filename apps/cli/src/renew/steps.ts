@@ -50,6 +50,9 @@ export type Step = {
 export type Names = Pick<Place, 'app' | 'manager' | 'notifications' | 'project' | 'projectCrn'>
 export type Draft = Omit<Step, 'does' | 'part' | 'awaited' | 'touches'> & Partial<Pick<Step, 'does' | 'awaited'>> & { readonly touches: Part | readonly Part[] }
 
+/** IAM knows no right to write one policy alone. */
+const POLICIES: Right = { role: 'Administrator', service: 'iam-access-management' }
+
 const PARTS = {
   events: 'Secrets Manager may send events, and is registered',
   identity: 'trusted profile: read these secret groups, write this project, for the sync app only',
@@ -84,7 +87,7 @@ function eventSteps({ manager, notifications }: Names, observed: Observed): Draf
       thing: { kind: 'authorization', name: '' },
       what: `authorization: Secrets Manager ${manager.name} is an Event Source Manager of Event Notifications ${notifications.name}`,
       call: 'POST /v1/policies',
-      rights: [administrator('event-notifications', notifications), viewer('secrets-manager', manager)],
+      rights: [POLICIES],
       why: 'without it the events of Secrets Manager are refused',
       act: { do: 'authorize' },
       touches: 'authorization',
@@ -103,7 +106,7 @@ function eventSteps({ manager, notifications }: Names, observed: Observed): Draf
 }
 
 function identitySteps(place: Names, { renewals }: Desired, observed: Observed): Draft[] {
-  const { app, manager, project } = place
+  const { app, manager } = place
   const profile = profileName(app)
   const steps: Draft[] = []
   const identities: Right = { role: 'Administrator', service: 'iam-identity' }
@@ -133,7 +136,7 @@ function identitySteps(place: Names, { renewals }: Desired, observed: Observed):
         thing: { kind: 'policy', name: groupPolicy(group) },
         what: `policy: ${profile} is SecretsReader of the secret group ${group} of ${manager.name}`,
         call: 'POST /v2/policies',
-        rights: [administrator('secrets-manager', manager)],
+        rights: [POLICIES],
         why: 'sync reads the certificates of this group, and no other secret',
         act: { do: 'make-policy', group },
         touches: 'policies',
@@ -143,7 +146,7 @@ function identitySteps(place: Names, { renewals }: Desired, observed: Observed):
       thing: { kind: 'policy', name: PROJECT_POLICY },
       what: `policy: ${profile} is Writer of this Code Engine project`,
       call: 'POST /v2/policies',
-      rights: [administrator('codeengine', { guid: project })],
+      rights: [POLICIES],
       why: 'Code Engine knows no right finer than a project: with it sync replaces the TLS secrets',
       act: { do: 'make-policy', group: undefined },
       touches: 'policies',
@@ -299,14 +302,6 @@ export function destinationText(mark: string): string {
   return `The sync app (header ${mark})`
 }
 
-function administrator(service: string, { guid }: { guid: string }): Right {
-  return { role: 'Administrator', service, instance: guid }
-}
-
-function viewer(service: string, { guid }: { guid: string }): Right {
-  return { role: 'Viewer', service, instance: guid }
-}
-
 /** What whoever applies these steps needs, each once, with what looking needs: nothing can be made that cannot be looked for. */
 export function rightsOf({ manager, notifications, project }: Names, steps: readonly Step[]): readonly Right[] {
   const looking: Right[] = [
@@ -317,6 +312,7 @@ export function rightsOf({ manager, notifications, project }: Names, steps: read
     { role: 'Viewer', service: 'codeengine', instance: project },
     { role: 'Reader', service: 'codeengine', instance: project },
     { role: 'Viewer', service: 'iam-identity' },
+    { role: 'Viewer', service: 'iam-access-management' },
   ]
   const all = [...looking, ...steps.flatMap(({ rights }) => rights)]
   const same = (one: Right, other: Right) => one.service === other.service && one.instance === other.instance

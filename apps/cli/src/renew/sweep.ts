@@ -37,7 +37,8 @@ export async function runSweep(place: Place): Promise<readonly Swept[]> {
     if (status === 403)
       throw new Error(`sync does not know the header value of ${app}-header: its app is older than the secret. Make it so with: everleaf renew apply`)
     const answer = answerIn(body)
-    if (answer?.secrets !== undefined) return answer.secrets
+    // Sync says them as they end.
+    if (answer?.secrets !== undefined) return answer.secrets.toSorted((a, b) => ((a.renewal ?? '') < (b.renewal ?? '') ? -1 : 1))
     // Asked again while it runs, sync waits for the same run.
     if (status !== 202 || world.monotonicMs() > endsAt)
       throw new Error(`sync answered ${status}${answer?.error === undefined ? '' : `: ${answer.error}`}. What it wrote: ibmcloud ce app logs -n ${app}`)
