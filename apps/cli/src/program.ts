@@ -167,7 +167,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .option('--json', 'one line of JSON')
     .action(async (options: ExplainOptions) => {
       const { explainAccess } = await import('./commands/explain.ts')
-      end((await explainAccess(options, { session: session(), terminal, write })) ? STATUS.done : STATUS.notProven)
+      end((await explainAccess(options, { session: await openSession(findPlatform(home), world), terminal, write })) ? STATUS.done : STATUS.notProven)
     })
 
   const certificate = program.command('certificate').description('certificates in files; needs no platform')
