@@ -1,7 +1,7 @@
 // Starts a command in this process where its Node is the right one, otherwise under that of Everleaf's own packages.
 import { COMPILE_CACHE, findNode, rootFolder } from './node26.js'
 
-/** Where `npm ci` puts commands as one file each (tools/build-commands.ts). */
+/** Where commands lie as one file each (tools/build-commands.ts). */
 export const BUNDLES = `${rootFolder()}node_modules/.cache/everleaf-commands`
 
 /**
@@ -12,7 +12,9 @@ export async function start({ role, source }) {
   const fs = process.getBuiltinModule?.('node:fs') ?? (await import('node:fs'))
   const base = rootFolder()
   const built = process.env.EVERLEAF_BUILT === '1' || !fs.existsSync(base + source)
-  const file = built ? `${base}dist/${role}.mjs` : (bundleOf(fs, { folder: BUNDLES, role, base }) ?? base + source)
+  const bundle = built || !BUNDLED.has(role) ? undefined : bundleOf(fs, { folder: BUNDLES, role, base })
+  const file = built ? `${base}dist/${role}.mjs` : (bundle ?? base + source)
+  if (!built && bundle === undefined && BUNDLED.has(role)) process.once('exit', () => makeBundle(fs, base))
   if ((await findNode()) !== process.execPath) {
     const { run } = await import('./run.js')
     return run(file, process.argv.slice(2))
@@ -22,6 +24,17 @@ export async function start({ role, source }) {
   process.argv[1] = file
   const { pathToFileURL } = process.getBuiltinModule('node:url')
   await import(pathToFileURL(file).href)
+}
+
+const BUNDLED = new Set(['ibmcloud'])
+
+/** Makes the one file for the next time, behind the command that has just ended. */
+function makeBundle(fs, base) {
+  if (!fs.existsSync(`${base}node_modules/esbuild`)) return
+  const { spawn } = process.getBuiltinModule('node:child_process')
+  const child = spawn(process.execPath, [`${base}bin/with-node.js`, 'tools/build-commands.ts'], { cwd: base, detached: true, stdio: 'ignore' })
+  child.on('error', () => {}) // the next command starts from source again
+  child.unref()
 }
 
 /** The one file of a command, undefined where it was not made of exactly these sources. */

@@ -5,7 +5,7 @@ import { deploy, webApp } from '@everleaf/tests/support/pipeline'
 import { ms, option, percentile, report } from '../lib.ts'
 
 const TIMES = option('times', 15)
-// As `npm ci` leaves it.
+// As the first command leaves it.
 execFileSync(process.execPath, ['tools/build-commands.ts'], { cwd: ROOT, stdio: 'inherit' })
 using place = freshHome()
 await using platform = await startPlatform(place)

@@ -80,7 +80,7 @@ test('wrong words are refused with the nearest right ones, and what is absent by
     [['resource', 'service-instance-create', 'x', 'event-notifications', 'lit', 'eu-de'], 2, /It has: lite, standard/],
     [['target', '-r', 'eu-dee'], 2, /Did you mean eu-de\?/],
     [['cos', 'aspera'], 1, /does not have "aspera"/],
-    [['resource', 'service-keys'], 1, /does not have "service-keys"/],
+    [['resource', 'reclamation'], 1, /does not have "reclamation"/],
     [['login', '--sso'], 1, /--apikey @FILE/],
   ] as const) {
     const ended = await ibmcloud(...args)
@@ -94,6 +94,9 @@ test('words are completed, and help is there without a platform', async () => {
   assert.deepEqual((await done('resource', 'service-instance-', '--generate-bash-completion')).trim().split('\n'), [
     'service-instance-create',
     'service-instance-delete',
+    'service-instance-lock',
+    'service-instance-unlock',
+    'service-instance-update',
   ])
   assert.match(await done('completion', 'bash'), /complete -o default -F _ibmcloud ibmcloud/)
   const elsewhere = { ...environment(place), EVERLEAF_HOME: join(place.home, 'none') }
@@ -105,4 +108,12 @@ test('words are completed, and help is there without a platform', async () => {
   const away = await finish(spawn('node', [join(ROOT, 'bin/ibmcloud'), 'resource', 'groups'], { env: elsewhere, stdio: ['ignore', 'pipe', 'pipe'] }), 60_000)
   assert.equal(away.status, 3)
   assert.match(away.stderr, /everleaf up/)
+  for (const words of [['--version'], ['-v'], ['version'], ['regions']]) {
+    const { status, stdout } = await finish(
+      spawn('node', [join(ROOT, 'bin/ibmcloud'), ...words], { env: elsewhere, stdio: ['ignore', 'pipe', 'pipe'] }),
+      60_000,
+    )
+    assert.equal(status, 0, words.join(' '))
+    assert.match(stdout, /^ibmcloud \d+\.\d+\.\d+ \(Everleaf\)|eu-de/m)
+  }
 })

@@ -14,6 +14,7 @@ export type Context = {
   readonly world: CommandWorld
   readonly env: Readonly<Record<string, string | undefined>>
   readonly screen: Screen
+  /** The running platform, looked for when it is first asked for. Throws NotHere. */
   readonly found: Found
   /** The plain listener's address. */
   readonly base: string
@@ -31,26 +32,39 @@ export type ContextOptions = {
   readonly world: CommandWorld
   readonly env: Readonly<Record<string, string | undefined>>
   readonly screen: Screen
-  readonly found: Found
+  readonly find: () => Found
   readonly read: State
   readonly keep: (state: State) => void
 }
 
 export function createContext(options: ContextOptions): Context {
-  const { world, env, screen, found } = options
-  const base = `http://127.0.0.1:${found.ports.api}`
+  const { world, env, screen } = options
+  let known: Found | undefined
+  const place = {
+    get found() {
+      known ??= options.find()
+      return known
+    },
+    get base() {
+      return `http://127.0.0.1:${place.found.ports.api}`
+    },
+  }
   let state = options.read
   const change = (difference: Partial<State>) => {
     state = { ...state, ...difference }
     options.keep(state)
   }
-  const auth = loginOf({ world, env, found, base, state: () => state, change })
+  const auth = loginOf({ world, env, place, state: () => state, change })
   return {
     world,
     env,
     screen,
-    found,
-    base,
+    get found() {
+      return place.found
+    },
+    get base() {
+      return place.base
+    },
     state: () => state,
     change,
     forget(...names) {
@@ -58,17 +72,18 @@ export function createContext(options: ContextOptions): Context {
       options.keep(state)
     },
     auth,
-    api: (path) => openApi({ world, url: `${base}${path}`, auth }),
+    api: (path) => openApi({ world, url: `${place.base}${path}`, auth }),
   }
 }
 
-type LoginOptions = Pick<ContextOptions, 'world' | 'env' | 'found'> & { base: string; state: () => State; change: Context['change'] }
+type LoginOptions = Pick<ContextOptions, 'world' | 'env'> & { place: Pick<Context, 'found' | 'base'>; state: () => State; change: Context['change'] }
 
 // The platform's own login, unless somebody logged in as somebody else: a shell of Everleaf's is logged in from the start.
-function loginOf({ world, found, base, state, change }: LoginOptions): Authenticator {
+function loginOf({ world, place, state, change }: LoginOptions): Authenticator {
   let opened: { login: State['login']; auth: Authenticator } | undefined
   const open = (): Authenticator => {
     const { login, loggedOut, token } = state()
+    const { found, base } = place
     if (login === undefined && loggedOut === true) throw new Failed('Not logged in. Log in with: ibmcloud login --apikey @FILE')
     const kept = login ?? { apikey: found.login.apikey }
     const iamUrl = `${base}/iam`

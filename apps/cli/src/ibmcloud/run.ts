@@ -38,7 +38,7 @@ export async function run(words: readonly string[], around: Around): Promise<num
 async function dispatch(words: readonly string[], screen: Screen, around: Around): Promise<void> {
   const isHelp = (word: string | undefined) => word === undefined || word === 'help' || word === '--help' || word === '-h'
   if (isHelp(words[0]) && isHelp(words[1])) return screen.result((await import('./help.ts')).rootHelp(await allFamilies()))
-  const asked = words[0] === 'help' ? [...words.slice(1), '--help'] : words
+  const asked = words[0] === 'help' ? [...words.slice(1), '--help'] : isVersion(words) ? ['version'] : words
   const { family, used } = await familyOf(asked)
   const rest = asked.slice(used)
   const found = findCommand(family, rest)
@@ -54,6 +54,10 @@ async function dispatch(words: readonly string[], screen: Screen, around: Around
   await perform(family, found.command, { words: rest.slice(found.used), screen, around })
 }
 
+function isVersion(words: readonly string[]): boolean {
+  return words.length === 1 && ['--version', '-v'].includes(words[0] ?? '')
+}
+
 async function perform(
   family: Family,
   command: Command,
@@ -62,7 +66,14 @@ async function perform(
   const given = parseFor(family, command, words)
   if (given.is('help')) return screen.result((await import('./help.ts')).commandHelp(family, command))
   const { world, env, home, stateFile } = around
-  const context = createContext({ world, env, screen, found: findPlatform(home), read: readState(stateFile), keep: (state) => writeState(stateFile, state) })
+  const context = createContext({
+    world,
+    env,
+    screen,
+    find: () => findPlatform(home),
+    read: readState(stateFile),
+    keep: (state) => writeState(stateFile, state),
+  })
   await command.run(context, given)
 }
 
