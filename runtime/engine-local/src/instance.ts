@@ -1,7 +1,7 @@
 import { type Exit, type Instance, InstanceFailed, type InstanceSpec } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
 import type { FromHelper, ToHelper } from './protocol.ts'
-import { untilReady } from './readiness.ts'
+import { untilReady, untilUnhealthy } from './readiness.ts'
 
 type Message = Exclude<FromHelper, { type: 'hello' | 'done' }>
 
@@ -26,6 +26,7 @@ export class LocalInstance implements Instance {
   readonly started: Promise<void>
   readonly ready: Promise<void>
   readonly exited: Promise<Exit>
+  readonly unhealthy: Promise<string>
   readonly #input: LocalInstanceInput
   readonly #started = Promise.withResolvers<void>()
   readonly #exited = Promise.withResolvers<Exit>()
@@ -42,6 +43,7 @@ export class LocalInstance implements Instance {
     this.exited = this.#exited.promise
     this.ready = this.#becomeReady()
     this.ready.catch(() => {}) // whoever waits for it sees it; nobody has to
+    this.unhealthy = this.#becomeUnhealthy()
   }
 
   writeToken(token: string): Promise<void> {
@@ -108,7 +110,7 @@ export class LocalInstance implements Instance {
     if (port === undefined || spec.port === undefined) return
     const settled = new AbortController()
     const signal = AbortSignal.any([this.#gone.signal, settled.signal])
-    const own = untilReady({ world, port, probe: spec.readiness, signal })
+    const own = untilReady({ world, port, listens: spec.port, probe: spec.readiness, signal })
     try {
       await Promise.race([own, this.#onItsOwnPort(spec.port, signal)])
     } finally {
@@ -116,6 +118,19 @@ export class LocalInstance implements Instance {
       own.catch(() => {})
     }
     this.#gone.signal.throwIfAborted()
+  }
+
+  /** Never, where it ends before: that says it all. */
+  async #becomeUnhealthy(): Promise<string> {
+    const { world, spec } = this.#input
+    try {
+      await this.ready
+      if (spec.liveness !== undefined && spec.port !== undefined)
+        return await untilUnhealthy({ world, port: this.address.port, listens: spec.port, probe: spec.liveness, signal: this.#gone.signal })
+    } catch (error) {
+      if (!this.#gone.signal.aborted) world.log.error({ instance: this.name, error: String(error) }, 'the liveness probe of an instance cannot go on')
+    }
+    return new Promise(() => {})
   }
 
   /**
@@ -133,7 +148,7 @@ export class LocalInstance implements Instance {
       ])
       // One that reads PORT may have this port for something else, and opens it first.
       await world.sleep(WATCH_AFTER_MS, signal)
-      await untilReady({ world, port, probe: spec.readiness, signal })
+      await untilReady({ world, port, listens: port, probe: spec.readiness, signal })
       this.address.port = port
     } catch (error) {
       if (this.#gone.signal.aborted) throw error

@@ -57,6 +57,7 @@ async function answer(image: string): Promise<unknown> {
     port: 8080,
     memoryBytes: 4e9,
     readiness: undefined,
+    liveness: undefined,
     log: () => {},
   }
   const instance = await setting.engine.start(spec)

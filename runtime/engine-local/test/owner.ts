@@ -26,6 +26,7 @@ const instance = await engine.start({
   port: 8080,
   memoryBytes: 0,
   readiness: undefined,
+  liveness: undefined,
   log: () => {},
 })
 await instance.ready

@@ -41,9 +41,14 @@ export type InstanceSpec = {
   readonly port: number | undefined
   /** What it and everything it started may hold together; 0: no limit. */
   readonly memoryBytes: number
-  readonly readiness: { readonly type: 'tcp' | 'http'; readonly path: string; readonly port: number; readonly timeoutMs: number } | undefined
+  /** `port`, where it is another one than the instance's, is a port of the network that instances share. */
+  readonly readiness: ProbedPlace | undefined
+  /** Asked every `intervalMs`, from `initialDelayMs` after it became ready. */
+  readonly liveness: (ProbedPlace & { readonly intervalMs: number; readonly initialDelayMs: number; readonly failureThreshold: number }) | undefined
   readonly log: (line: { readonly at: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void
 }
+
+export type ProbedPlace = { readonly type: 'tcp' | 'http'; readonly path: string; readonly port: number; readonly timeoutMs: number }
 
 export interface Instance {
   readonly name: string
@@ -53,6 +58,8 @@ export interface Instance {
   /** Resolves when the port answers (and the readiness probe passes); rejects with InstanceFailed when the process ends first or time runs out. */
   readonly ready: Promise<void>
   readonly exited: Promise<Exit>
+  /** Resolves with what was seen last once the liveness probe has failed as often in a row as it may; else never. Nothing is stopped by that. */
+  readonly unhealthy: Promise<string>
   /** Replaces the compute resource token in one step; a reader never sees an empty or torn file. */
   writeToken(token: string): Promise<void>
   /** SIGTERM, then SIGKILL after `graceMs`. */

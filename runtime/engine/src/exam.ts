@@ -20,6 +20,7 @@ const PROGRAM = `
 const http = require('node:http'), fs = require('node:fs')
 const TOKEN = process.env.CR_TOKEN_FILENAME || '/var/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token'
 const attempt = (work) => { try { return work() } catch (error) { return { error: error.code } } }
+let sick = 0, asked = 0
 const routes = {
   '/env': () => ({ ...process.env, cwd: process.cwd() }),
   '/token': () => attempt(() => fs.readFileSync(TOKEN, 'utf8')),
@@ -30,12 +31,17 @@ const routes = {
   '/log': (q) => { process.stdout.write('x'.repeat(Number(q)) + '\\n'); return {} },
   '/flood': (q) => { process.stdout.write('line\\n'.repeat(Number(q))); return {} },
   '/hang': () => { process.on('SIGTERM', () => {}); return {} },
+  '/health': () => { const code = sick > 0 ? (sick--, 500) : 200; return { code } },
+  '/sick': (q) => { sick = Number(q); return {} },
+  '/asked': () => asked,
+  '/block': (q) => { const end = Date.now() + Number(q); while (Date.now() < end); return {} },
   '/child': () => require('node:child_process').spawn('sleep', ['300']).pid,
 }
 if (process.env.FAIL) { console.error('cannot go on'); process.exit(Number(process.env.FAIL)) }
 process.on('SIGTERM', () => { if (process.listenerCount('SIGTERM') === 1) process.exit(0) })
 http.createServer((request, response) => {
   const url = new URL(request.url, 'http://x')
+  if (url.pathname === '/health') { asked++; response.statusCode = routes['/health']().code; return response.end() }
   response.end(JSON.stringify(routes[url.pathname]?.(url.searchParams.get('q')) ?? null))
 }).listen(process.env.PORT)
 `
@@ -77,6 +83,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
       port: 8080,
       memoryBytes: 256 * 1024 * 1024,
       readiness: undefined,
+      liveness: undefined,
       log: (line) => void lines.push(line.text),
       ...over,
     })
@@ -146,6 +153,57 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
 
     test('an image that is not there is a failure', async () => {
       await assert.rejects(setting.engine.start(specOf({ image: join(setting.folder, 'nowhere') })), InstanceFailed)
+    })
+
+    const liveness = { type: 'http' as const, path: '/health', port: 8080, timeoutMs: 300, intervalMs: 50, initialDelayMs: 0, failureThreshold: 3 }
+    const verdictOf = (instance: Instance) => {
+      const seen: string[] = []
+      void instance.unhealthy.then((why) => seen.push(why))
+      return seen
+    }
+
+    test('a liveness probe that fails now and then is no matter; one that fails as often in a row as it may says what it saw', () =>
+      run({ liveness }, async (ask, instance) => {
+        const verdict = verdictOf(instance)
+        for (let n = 0; n < 3; n++) {
+          await ask('/sick?q=2')
+          const before = await ask<number>('/asked')
+          while ((await ask<number>('/asked')) < before + 4) await new Promise((resolve) => setTimeout(resolve, 20))
+        }
+        assert.deepEqual(verdict, [])
+        await ask('/sick?q=1000')
+        const before = await ask<number>('/asked')
+        assert.match(await instance.unhealthy, /500/)
+        const more = (await ask<number>('/asked')) - before
+        assert.ok(more >= 2 && more <= 3, `${more} probes`)
+      }))
+
+    test('a program that hangs is unhealthy for want of an answer, and still runs: nothing is stopped by that', () =>
+      run({ liveness: { ...liveness, failureThreshold: 1 } }, async (ask, instance) => {
+        const blocked = ask('/block?q=1500')
+        assert.match(await instance.unhealthy, /no answer in 300 ms/)
+        await blocked
+        assert.equal(await ask<number>('/asked').then((asked) => asked > 0), true)
+      }))
+
+    test('a liveness probe waits for its initial delay', () =>
+      run({ liveness: { ...liveness, initialDelayMs: 1_000 } }, async (ask) => {
+        await new Promise((resolve) => setTimeout(resolve, 500))
+        assert.equal(await ask('/asked'), 0)
+      }))
+
+    test('a liveness probe of another port finds that nobody is there', () =>
+      run({ liveness: { ...liveness, type: 'tcp', port: 1, failureThreshold: 2 } }, async (_ask, instance) => {
+        assert.notEqual(await instance.unhealthy, '')
+      }))
+
+    test('what has ended is not unhealthy', async () => {
+      const instance = await setting.engine.start(specOf({ liveness }))
+      await instance.ready
+      const verdict = verdictOf(instance)
+      await instance.stop(0)
+      await new Promise((resolve) => setTimeout(resolve, 400))
+      assert.deepEqual(verdict, [])
     })
 
     test('stop() lets a program that listens to SIGTERM end by itself', async () => {

@@ -230,6 +230,7 @@ export class Group {
         if (!rev.proven && this.#active(rev).filter((one) => one.state === 'ready').length >= proofCount(rev.spec)) this.#proven(rev)
         this.#reconcile()
       },
+      unhealthy: () => this.#reconcile(),
       ended: (reason) => {
         const now = this.#deps.world.monotonicMs()
         this.#account(() => rev.slots.delete(slot))

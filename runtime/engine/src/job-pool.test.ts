@@ -27,6 +27,7 @@ function memoryEngine() {
         startedAt: 0,
         address: { host: '', port: 0 },
         ready: Promise.resolve(),
+        unhealthy: new Promise<string>(() => {}),
         exited: exited.promise,
         writeToken: async () => {},
         stop: () => {

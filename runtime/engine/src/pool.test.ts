@@ -35,6 +35,10 @@ class MemoryInstance implements Instance {
   readonly address = { host: '127.0.0.1', port: 1 }
   readonly #ready = Promise.withResolvers<void>()
   readonly #exited = Promise.withResolvers<Exit>()
+  readonly #unhealthy = Promise.withResolvers<string>()
+  readonly unhealthy = this.#unhealthy.promise
+  /** How it ends when it is told to: at once, or when the test says. */
+  isStubborn = false
   readonly ready = this.#ready.promise
   readonly exited = this.#exited.promise
   readonly tokens: string[] = []
@@ -48,6 +52,9 @@ class MemoryInstance implements Instance {
   becomeReady(): void {
     this.#ready.resolve()
   }
+  becomeUnhealthy(why: string): void {
+    this.#unhealthy.resolve(why)
+  }
   end(code: number): void {
     this.#ready.reject(new InstanceFailed(`container_failed_exit_code_${code}`, 'ended'))
     this.#exited.resolve({ code, signal: undefined, at: this.startedAt })
@@ -57,7 +64,7 @@ class MemoryInstance implements Instance {
   }
   stop(graceMs: number): Promise<Exit> {
     this.graceMs = graceMs
-    this.end(0)
+    if (!this.isStubborn) this.end(0)
     return this.exited
   }
 }
@@ -82,6 +89,7 @@ function setUp(options: Partial<PoolOptions> = {}) {
     port: 8080,
     memoryBytes: 0,
     readiness: undefined,
+    liveness: undefined,
     log: () => {},
   })
   const pool = createPool({
@@ -145,6 +153,58 @@ test('parked requests beyond one instance’s concurrency start more, up to the 
   ;(await leases[0])?.release()
   await settle()
   assert.equal(granted.length, 7)
+})
+
+test('an unhealthy instance takes no request any more, is stopped with its grace, and another is there before it has ended', async () => {
+  const { pool, engine, told, settle } = setUp()
+  pool.apply(app(revision('r1', { minInstances: 1 })))
+  await settle()
+  const [first] = engine.running
+  assert.ok(first)
+  first.isStubborn = true
+  first.becomeUnhealthy('status 500')
+  await settle()
+  assert.equal(first.graceMs, 1_000)
+  assert.deepEqual(told().slice(-2), ['unhealthy r1', 'started r1'])
+  const lease = await pool.acquire('app', forever)
+  assert.notEqual(lease.instance, first.name)
+  assert.deepEqual(
+    pool.instances('app').map(({ state, restarts }) => [state, restarts]),
+    [
+      ['running', 0],
+      ['running', 0],
+    ],
+  )
+  first.end(143)
+  await settle()
+  assert.equal(told().at(-1), 'exited r1')
+  assert.deepEqual(
+    pool.instances('app').map(({ name, restarts }) => [name, restarts]),
+    [[lease.instance, 1]],
+  )
+})
+
+test('what is unhealthy again and again is replaced more and more slowly, as what crashes is', async () => {
+  const { pool, engine, world, settle } = setUp()
+  pool.apply(app(revision('r1', { minInstances: 1 })))
+  for (let n = 0; n < 4; n++) {
+    await settle()
+    engine.running[0]?.becomeUnhealthy('no answer in 1000 ms')
+    await settle()
+    await world.advance(1)
+  }
+  assert.ok(engine.started.length < 4, `${engine.started.length} starts in four milliseconds`)
+  await world.advance(600_000)
+  assert.equal(engine.running.length, 1)
+})
+
+test('an unhealthy instance of an app that nobody asks for is not replaced', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1')))
+  ;(await pool.acquire('app', forever)).release()
+  engine.running[0]?.becomeUnhealthy('ECONNREFUSED')
+  await settle()
+  assert.deepEqual([engine.running.length, engine.started.length], [0, 1])
 })
 
 test('warm() starts one instance and the next request finds it', async () => {

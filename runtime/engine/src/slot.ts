@@ -31,6 +31,8 @@ export class Slot {
   readonly #workload: string
   readonly #token: TokenKeeper | undefined
   #drainTimer: Timer | undefined
+  /** What its liveness probe saw: it is stopped for that, which counts as an end of its own. */
+  #unhealthy: string | undefined
   #ended: Promise<void> = Promise.resolve()
 
   constructor(deps: SlotDeps, input: { workload: string; revision: Revision; name: string; generation: number }) {
@@ -43,9 +45,12 @@ export class Slot {
     if (input.revision.token) this.#token = new TokenKeeper(deps, { workload: input.workload, instance: input.name })
   }
 
-  /** Starts the instance; exactly one of `ready` and `ended` comes first, `ended` always comes. `reason` is empty when it was told to end. */
-  run(hooks: { ready: () => void; ended: (reason: string) => void }): void {
-    this.#ended = this.#live(hooks.ready).then(
+  /**
+   * Starts the instance; exactly one of `ready` and `ended` comes first, `ended` always comes. `reason` is empty when it was told to end.
+   * `unhealthy` may come between them: it takes no request any more, and ends.
+   */
+  run(hooks: { ready: () => void; unhealthy: () => void; ended: (reason: string) => void }): void {
+    this.#ended = this.#live(hooks).then(
       (reason) => this.#leave(reason, hooks.ended),
       (error: unknown) => this.#leave(reasonOf(error), hooks.ended),
     )
@@ -73,7 +78,7 @@ export class Slot {
     return this.#ended
   }
 
-  async #live(ready: () => void): Promise<string> {
+  async #live(hooks: { ready: () => void; unhealthy: () => void }): Promise<string> {
     const { world, engine, specFor, onEvent } = this.#deps
     const ids = { workload: this.#workload, revision: this.revision.name, instance: this.name }
     const [spec, first] = await Promise.all([specFor(ids), this.#token?.first()])
@@ -90,13 +95,28 @@ export class Slot {
       world.crashPoint('engine.port-ready')
       this.state = 'ready'
       this.readyAt = world.monotonicMs()
-      ready()
+      hooks.ready()
+      void instance.unhealthy.then((why) => this.#end(why, hooks.unhealthy))
     }
     if (failure !== undefined && !this.#isStopped()) void instance.stop(this.#deps.stopGraceMs)
     const exit = await instance.exited
-    const reason = this.#isStopped() ? '' : (failure?.reason ?? exitReason(exit))
+    const reason = this.#wasTold() ? '' : (failure?.reason ?? exitReason(exit))
     onEvent({ type: 'exited', ...ids, at: exit.at, exitCode: exit.code, signal: exit.signal, reason })
     return reason
+  }
+
+  /** As Kubernetes does: it is stopped in order, with its time of grace, and counts as failed. */
+  #end(why: string, unhealthy: () => void): void {
+    if (this.state !== 'ready') return
+    const ids = { workload: this.#workload, revision: this.revision.name, instance: this.name }
+    this.#unhealthy = why
+    this.#deps.onEvent({ type: 'unhealthy', ...ids, at: this.#deps.world.now().getTime(), reason: why })
+    this.stop()
+    unhealthy()
+  }
+
+  #wasTold(): boolean {
+    return this.#isStopped() && this.#unhealthy === undefined
   }
 
   /** Behind a function, so that the compiler does not think it knows the state across an `await`. */
@@ -121,11 +141,11 @@ export class Slot {
   }
 
   #leave(reason: string, ended: (reason: string) => void): void {
-    const stopped = this.#isStopped()
+    const told = this.#wasTold()
     this.state = 'gone'
     this.#token?.stop()
     this.#drainTimer?.cancel()
-    ended(stopped ? '' : reason)
+    ended(told ? '' : reason)
   }
 }
 

@@ -40,6 +40,15 @@ export type PoolEvent =
     }
   | { readonly type: 'started'; readonly workload: string; readonly revision: string; readonly instance: string; readonly at: number }
   | {
+      /** Its liveness probe has failed as often as it may: it is ended, and replaced where one is wanted. */
+      readonly type: 'unhealthy'
+      readonly workload: string
+      readonly revision: string
+      readonly instance: string
+      readonly at: number
+      readonly reason: string
+    }
+  | {
       readonly type: 'exited'
       readonly workload: string
       readonly revision: string

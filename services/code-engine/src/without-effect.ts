@@ -4,7 +4,6 @@ type Member = { readonly why: string; /** Values that say nothing: what would ha
 /** Members of apps, jobs and job runs that are kept and shown, and change nothing here. */
 export const RUN_MEMBERS: Readonly<Record<string, Member>> = {
   image_secret: { why: 'images are built and kept on this machine: nothing is pulled from a registry', neutral: [null, ''] },
-  probe_liveness: { why: 'an instance whose process ends is replaced; one that hangs is not found out', neutral: [null] },
   run_as_user: { why: 'the platform gives each component a user of its own', neutral: [null, 0] },
   run_service_account: { why: 'there is no Kubernetes behind this engine for which it would stand', neutral: [null, 'default', 'none'] },
   scale_cpu_limit: { why: 'instances share the processors of this machine without limits', neutral: [null] },

@@ -286,6 +286,7 @@ function instanceSpec(which: { workload: string; revision: string; instance: str
     env: revision.env,
     port: revision.port,
     readiness: revision.readiness,
+    liveness: revision.liveness,
     log: (line) => logs.write({ workload: which.workload }, { ...line, instance: which.instance }),
   }
 }
@@ -303,6 +304,7 @@ function jobSpec(which: { run: string; index: number; retries: number; instance:
     env: [...run.env, ['JOB_INDEX', String(index)], ['JOB_INDEX_RETRY_COUNT', String(retries)]],
     port: undefined,
     readiness: undefined,
+    liveness: undefined,
     log: (line) => parts.logs.write({ workload: id, index, size: run.size }, { ...line, instance }),
   }
 }

@@ -34,12 +34,14 @@ test('events of apps say what ended how, and whether it was told to', () => {
   const at = testWorld().now().getTime()
   const ids = { workload: 'a', revision: 'app-00001', instance: 'app-00001-x', at }
   book.note({ type: 'revision', workload: 'a', revision: 'app-00001', state: 'failed', reason: 'image_pull_back_off', at })
+  book.note({ type: 'unhealthy', ...ids, reason: 'status 500' })
   book.note({ type: 'exited', ...ids, exitCode: 0, signal: undefined, reason: '' })
   book.note({ type: 'exited', ...ids, exitCode: undefined, signal: 'SIGKILL', reason: 'container_failed_exit_code_137' })
   assert.deepEqual(
     book.of('a').map(({ type, reason, object, message }) => [type, reason, object, message]),
     [
       ['Warning', 'RevisionFailed', 'app-00001', 'image_pull_back_off'],
+      ['Warning', 'Unhealthy', 'app-00001-x', 'Its liveness probe failed: status 500. It is ended, and replaced'],
       ['Normal', 'Stopped', 'app-00001-x', 'It was told to stop and ended with status 0'],
       ['Warning', 'Failed', 'app-00001-x', 'It ended by SIGKILL: container_failed_exit_code_137'],
     ],

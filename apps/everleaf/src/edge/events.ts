@@ -41,6 +41,8 @@ type Words = Omit<ComponentEvent, 'at'>
 function wordsOf(event: PoolEvent): Words {
   const { revision } = event
   if (event.type === 'started') return { type: 'Normal', reason: 'Started', object: event.instance, message: `Started an instance of ${revision}` }
+  if (event.type === 'unhealthy')
+    return { type: 'Warning', reason: 'Unhealthy', object: event.instance, message: `Its liveness probe failed: ${event.reason}. It is ended, and replaced` }
   if (event.type === 'exited') {
     const how = event.exitCode === undefined ? `ended by ${event.signal ?? 'a signal'}` : `ended with status ${event.exitCode}`
     return event.reason === ''
