@@ -162,7 +162,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
       return seen
     }
 
-    test('a liveness probe that fails now and then is no matter; one that fails as often in a row as it may says what it saw', () =>
+    test('a liveness probe that fails now and then is no matter; one that fails as often in a row as it may says what it saw', { timeout: 20_000 }, () =>
       run({ liveness }, async (ask, instance) => {
         const verdict = verdictOf(instance)
         for (let n = 0; n < 3; n++) {
@@ -176,7 +176,8 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
         assert.match(await instance.unhealthy, /500/)
         const more = (await ask<number>('/asked')) - before
         assert.ok(more >= 2 && more <= 3, `${more} probes`)
-      }))
+      }),
+    )
 
     test('a program that hangs is unhealthy for want of an answer, and still runs: nothing is stopped by that', () =>
       run({ liveness: { ...liveness, failureThreshold: 1 } }, async (ask, instance) => {
