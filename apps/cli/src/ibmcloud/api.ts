@@ -14,7 +14,11 @@ export type Api = {
   remove(path: string, sent?: Sent): Promise<void>
 }
 
-export function openApi(options: { world: ClientWorld; url: string; auth: Authenticator }): Api {
+/** A platform that hangs is given up after this: a person waits. */
+const DEADLINE_MS = 15_000
+
+export function openApi(of: { world: ClientWorld; url: string; auth: Authenticator }): Api {
+  const options = { ...of, deadlineMs: DEADLINE_MS }
   const ask = async <T>(method: Call['method'], path: string, sent: Sent) => (await call<T>(options, { method, path, ...sent })).body
   return {
     get: (path, query = {}) => ask('GET', path, { query }),
@@ -73,6 +77,8 @@ export function jsonValue(flag: string, text: string): unknown {
     return JSON.parse(valueOrFile(text))
   } catch (error) {
     if (error instanceof WrongUse) throw error
-    throw new WrongUse(`--${flag} is not JSON (${error instanceof Error ? error.message : String(error)}).`)
+    // Not the engine's own words: they repeat what was given, which may be a secret.
+    const where = error instanceof Error ? /\(line \d+ column \d+\)/.exec(error.message)?.[0] : undefined
+    throw new WrongUse(`--${flag} is not JSON${where === undefined ? '' : ` ${where}`}.`)
   }
 }

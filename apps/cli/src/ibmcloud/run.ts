@@ -30,7 +30,7 @@ export async function run(words: readonly string[], around: Around): Promise<num
     return EXIT.done
   } catch (error) {
     const { status, lines } = explain(error)
-    screen.warn(lines.join('\n'))
+    screen.warn(readable(lines.join('\n')))
     return status
   }
 }
@@ -93,6 +93,18 @@ function unknown(family: Family, typed: readonly string[], used: number): string
   const near = suggest(wrong, known)
   const before = ['ibmcloud', family.name, ...typed.slice(0, -1)].filter((word) => word !== '').join(' ')
   return `"${wrong}" is not a command of ${before}.${near === undefined ? `\nSee what is: ${before} --help` : ` Did you mean this?\n  ${before} ${near}`}`
+}
+
+const MAX_WORD = 200
+const MAX_TEXT = 2_000
+
+// What was typed, or a service answered, must not move the cursor nor push the failure out of sight.
+function readable(text: string): string {
+  const shown = text
+    // eslint-disable-next-line no-control-regex
+    .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]+/g, ' ')
+    .replace(/\S+/g, (word) => (word.length > MAX_WORD ? `${word.slice(0, MAX_WORD / 2)}…` : word))
+  return shown.length > MAX_TEXT ? `${shown.slice(0, MAX_TEXT)}…` : shown
 }
 
 function explain(error: unknown): { status: number; lines: string[] } {

@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { table } from '../table.ts'
 import { WrongUse } from '../wrong-use.ts'
-import { everyItem, inProject, type Item, OUTPUT, printed, say, V2 } from './scope.ts'
+import { everyItem, inProject, isLost, type Item, lost, OUTPUT, printed, say, V2 } from './scope.ts'
 
 type Component = { readonly type: 'app' | 'job_run' | 'build_run'; readonly title: string; readonly names: Flag; readonly words: readonly string[] }
 const APP: Component = {
@@ -28,6 +28,7 @@ const INSTANCE: Flag = { name: 'instance', short: 'i', value: 'NAME', about: 'on
 /** IBM keeps what the command line shows for one hour. */
 const HOUR_MS = 3_600_000
 const POLL_MS = 500
+const PATIENCE_MS = 10_000
 
 type Line = { readonly timestamp: string; readonly instance: string; readonly message: string }
 
@@ -56,14 +57,29 @@ function logs(of: Component): Command {
       for (let ended = false; !ended;) {
         await context.world.sleep(POLL_MS)
         // Asked before the lines are: what was written before the end is not missed.
-        ended = await isOver(context, asked)
-        print(fresh(await linesOf(context, asked, -1), shown))
+        ended = await patiently(context, asked, () => isOver(context, asked))
+        print(fresh(await patiently(context, asked, () => linesOf(context, asked, -1)), shown))
       }
     },
   }
 }
 
-type Asked = { readonly component_type: string; readonly name: string; readonly instance: string | undefined }
+/** A core that starts again is away for a second or two. Throws Failed when nothing answers for longer. */
+async function patiently<T>(context: Context, { component_type, name }: Asked, ask: () => Promise<T>): Promise<T> {
+  const endsAt = context.world.monotonicMs() + PATIENCE_MS
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isLost(error)) throw error
+      const noun = { app: 'app', job_run: 'jobrun', build_run: 'buildrun' }[component_type]
+      if (context.world.monotonicMs() > endsAt) throw lost(`What ${name} does`, `ibmcloud ce ${noun} logs -n ${name}`, error)
+    }
+    await context.world.sleep(POLL_MS)
+  }
+}
+
+type Asked = { readonly component_type: Component['type']; readonly name: string; readonly instance: string | undefined }
 
 /** Which component an instance belongs to can be read off its name: `<app>-00001-…`, `<run>-<index>-<retry>`. Throws WrongUse. */
 async function componentOf(context: Context, given: Given, { type, names, title }: Component): Promise<Asked> {
@@ -82,11 +98,15 @@ async function componentOf(context: Context, given: Given, { type, names, title 
 
 async function linesOf({ world, base, auth, ...context }: Context, { component_type, name, instance }: Asked, tail: number): Promise<Line[]> {
   const query = new URLSearchParams({ component_type, name, tail: String(tail), ...(instance === undefined ? {} : { instance }) })
-  const { status, body } = await world.http.request({
+  const what = 'reading the logs'
+  const asked = world.http.request({
     method: 'GET',
     url: `${base}${V2}${inProject({ world, base, auth, ...context }, '/everleaf/logs')}?${query}`,
     headers: { authorization: `Bearer ${(await auth.token()).reveal()}` },
     maxBytes: 256 * 1_048_576,
+  })
+  const { status, body } = await asked.catch((cause: unknown) => {
+    throw new ApiFailure(what, { status: 0, code: 'no_answer', reason: cause instanceof Error ? cause.message : String(cause), cause })
   })
   const text = Buffer.from(body).toString('utf8')
   if (status >= 300) throw refusal(status, text)

@@ -1,4 +1,4 @@
-import { call, path, type Query } from '@everleaf/clients'
+import { ApiFailure, call, path, type Query } from '@everleaf/clients'
 import type { Context } from '../context.ts'
 import type { Flag, Given } from '../grammar.ts'
 import { print } from '../output.ts'
@@ -81,14 +81,27 @@ export function waiting(given: Given, normally: boolean): { wait: boolean; limit
   return { wait: given.is('no-wait') ? false : (given.maybe('wait') ?? normally), limitMs: seconds * 1_000 }
 }
 
-/** Asks until it is done. Throws Failed, with what to type next, after the limit. */
+/** Whether a call had no answer, or one that says to come back: it was tried several times then. */
+export function isLost(error: unknown): error is ApiFailure {
+  return error instanceof ApiFailure && (error.status === 0 || error.status === 503)
+}
+
+export function lost(what: string, next: string, { message }: ApiFailure): Failed {
+  return new Failed(
+    `The platform does not answer any more (${message}).\n${what} may go on without this command.\nSee how the platform is with: everleaf status\nThen see how it went with: ${next}`,
+  )
+}
+
+/** Asks until it is done. Throws Failed, with what to type next, after the limit, and where the platform does not answer any more. */
 export async function waitFor(
   { world }: Pick<Context, 'world'>,
   options: { what: string; limitMs: number; next: string; ask: () => Promise<Item>; isDone: (item: Item) => boolean },
 ): Promise<Item> {
   const endsAt = world.monotonicMs() + options.limitMs
   for (;;) {
-    const item = await options.ask()
+    const item = await options.ask().catch((error: unknown) => {
+      throw isLost(error) ? lost(options.what, options.next, error) : error
+    })
     if (options.isDone(item)) return item
     if (world.monotonicMs() > endsAt)
       throw new Failed(`${options.what} is not done after ${Math.round(options.limitMs / 1_000)} s: it goes on.\nSee how it is with: ${options.next}`)

@@ -20,6 +20,14 @@ export type Answer = { readonly headers: Readonly<Record<string, string | string
 
 /** One request to Object Storage; bodies of objects are streamed. Throws Failed with the service's own words. */
 export async function ask({ base, auth }: Context, { method, path, headers = {}, body, from, into }: Ask): Promise<Answer> {
+  // A client of HTTP takes `..` as a way up, out of Object Storage even.
+  if (
+    path
+      .split('?')[0]
+      ?.split('/')
+      .some((part) => part === '.' || part === '..')
+  )
+    throw new WrongUse('The name of a bucket or a part of a key is . or .., which no address can hold.')
   const token = (await auth.token()).reveal()
   const length = from === undefined ? body?.length : sizeOf(from)
   return await new Promise((resolve, reject) => {

@@ -203,7 +203,7 @@ const objectCopy: Command = {
   flags: [BUCKET, KEY, { name: 'copy-source', value: 'BUCKET/KEY', about: 'what is copied', required: true }, REGION, OUTPUT],
   async run(context, given) {
     const [, from, what] = /^\/?([^/]+)\/(.+)$/s.exec(given.need('copy-source')) ?? []
-    if (from === undefined || what === undefined) throw new WrongUse('--copy-source is BUCKET/KEY.')
+    if (from === undefined || what === undefined || from === '..' || from === '.') throw new WrongUse('--copy-source is BUCKET/KEY.')
     const headers = { 'x-amz-copy-source': objectPath(from, what) }
     const { text } = await ask(context, { method: 'PUT', path: objectPath(given.need('bucket'), given.need('key')), headers })
     if (await print(context.screen, given.text('output'), { CopyObjectResult: { ETag: elements(text, 'ETag')[0] } })) return
