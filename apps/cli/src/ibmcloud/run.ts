@@ -101,7 +101,6 @@ const MAX_TEXT = 2_000
 // What was typed, or a service answered, must not move the cursor nor push the failure out of sight.
 function readable(text: string): string {
   const shown = text
-    // eslint-disable-next-line no-control-regex
     .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]+/g, ' ')
     .replace(/\S+/g, (word) => (word.length > MAX_WORD ? `${word.slice(0, MAX_WORD / 2)}…` : word))
   return shown.length > MAX_TEXT ? `${shown.slice(0, MAX_TEXT)}…` : shown
