@@ -99,7 +99,7 @@ export function addRenewCommands(program: Command, { around, world, end }: Outsi
     .requiredOption('--host <name>', 'the host')
     .action(async (name: string, options: Options & { host: string }) => releaseHost(name, options.host, { place: (await placed(options)).place, terminal }))
   elsewhere(renew.command('delete [name]').description('no longer keep one fresh, its secrets stay; or, with --all, remove exactly what was made here'))
-    .option('--all', 'everything that plan and create have made, and nothing else')
+    .option('--all', 'everything that apply and create have made, and nothing else')
     .option('-f, --force', 'without asking')
     .action(async (name: string | undefined, options: Options) => {
       if ((name === undefined) === (options.all !== true)) throw new WrongUse('Name one renewal, or give --all to remove everything that was made here.')

@@ -59,9 +59,17 @@ export async function readRenewals(place: Project): Promise<readonly Renewal[]> 
   return (await readList(place)).renewals
 }
 
-export async function readState({ codeEngine, project, app }: Project, name: string): Promise<RenewalState | undefined> {
-  const text = (await orMissing(codeEngine.getConfigMap(project, stateMap(app))))?.data?.[name]
-  return text === undefined ? undefined : (JSON.parse(text) as RenewalState)
+export async function readState(place: Project, name: string): Promise<RenewalState | undefined> {
+  return (await readStates(place))(name)
+}
+
+/** What sync says of all, read once. */
+export async function readStates({ codeEngine, project, app }: Project): Promise<(name: string) => RenewalState | undefined> {
+  const data = (await orMissing(codeEngine.getConfigMap(project, stateMap(app))))?.data
+  return (name) => {
+    const text = data?.[name]
+    return text === undefined ? undefined : (JSON.parse(text) as RenewalState)
+  }
 }
 
 /** What sync could not use of these. */
@@ -107,10 +115,17 @@ export function listData(renewals: readonly Renewal[]): Record<string, string> {
 
 /** Names of the secrets that the renewals name by id. */
 export async function namesOf({ secretsManager }: Pick<Place, 'secretsManager'>, renewals: readonly Renewal[]): Promise<ReadonlyMap<string, string>> {
-  const ids = [...new Set(renewals.flatMap(({ source }) => ('id' in source ? [source.id] : [])))]
-  const found = await Promise.all(ids.map((id) => orMissing(secretsManager.getSecretMetadata(id))))
+  const ids = new Set(renewals.flatMap(({ source }) => ('id' in source ? [source.id] : [])))
+  const names = new Map<string, string>()
+  if (ids.size > ASKED_ONE_BY_ONE) {
+    for await (const { id, name } of secretsManager.allSecrets()) if (ids.has(id)) names.set(id, name)
+    return names
+  }
+  const found = await Promise.all([...ids].map((id) => orMissing(secretsManager.getSecretMetadata(id))))
   return new Map(found.flatMap((secret) => (secret === undefined ? [] : [[secret.id, secret.name]])))
 }
+
+const ASKED_ONE_BY_ONE = 5
 
 const ROTATED: EnRule = { enabled: true, event_type_filter: "$.type == 'com.ibm.cloud.secrets-manager.secret_rotated'" }
 const MAX_RULES = 100

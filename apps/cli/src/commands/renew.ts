@@ -76,9 +76,10 @@ export async function listRenewals(place: Place): Promise<Listed[]> {
 
 export async function showRenewal(place: Place, name: string): Promise<{ renewal: Renewal; listed: Listed | undefined; state: RenewalState | undefined }> {
   const renewal = await find(place, name)
-  const [first] = await hostsOf(place, renewal, 'first')
+  const state = await readState(place, name)
+  const [first] = await hostsOf(place, renewal, { which: 'first', state })
   const { days_left: _days, ...listed } = first ?? {}
-  return { renewal, listed: listed as Listed, state: await readState(place, name) }
+  return { renewal, listed: listed as Listed, state }
 }
 
 export function listText(listed: readonly Listed[]): string {

@@ -56,7 +56,9 @@ async function work({ place, desired, ledger, teller }: Work): Promise<Plan> {
     teller.begin(step)
     await doOne(step, { place, desired, ledger, observed })
     done.push(step)
-    observed = await observeAgain(place, desired, { before: observed, parts: [...step.touches, 'ledger'] })
+    const renewal = 'renewal' in step.act ? step.act.renewal.name : undefined
+    const seen = await observeAgain(place, desired, { before: observed, parts: step.touches, renewal })
+    observed = { ...seen, ledger: { keys: new Set(ledger.entries().map(keyOf)), isInDoubt: false } }
   }
   teller.end()
   return { steps: done, observed }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { parsePem } from '@everleaf/pki'
 import { connectTarget } from '@everleaf/renewals'
 import { look } from '../prober.ts'
-import { type Renewal, type RenewalState, readRenewals, readState, sourceId } from '../renewals.ts'
+import { type Renewal, type RenewalState, readRenewals, readStates, sourceId } from '../renewals.ts'
 import type { Place } from './place.ts'
 
 /** One line of `renew list`. */
@@ -25,17 +25,19 @@ const DAY_MS = 86_400_000
 
 /** How every host of every renewal is, seen from here; or the first host of each. */
 export async function freshness(place: Place, which: 'all' | 'first' = 'all'): Promise<HostLine[]> {
-  const lines = await Promise.all((await readRenewals(place)).map((renewal) => hostsOf(place, renewal, which)))
+  const [renewals, stateOf] = await Promise.all([readRenewals(place), readStates(place).catch(() => () => undefined)])
+  const lines = await Promise.all(renewals.map((renewal) => hostsOf(place, renewal, { which, state: stateOf(renewal.name) })))
   return lines.flat()
 }
 
-export async function hostsOf(place: Place, renewal: Renewal, which: 'all' | 'first'): Promise<HostLine[]> {
+type How = { readonly which: 'all' | 'first'; readonly state: RenewalState | undefined }
+
+export async function hostsOf(place: Place, renewal: Renewal, { which, state }: How): Promise<HostLine[]> {
   // A host without a probe of its own is looked for where hosts are.
   const bound = (renewal.boundHosts ?? []).filter((host) => !renewal.probes.some((probe) => probe.host === host)).map((host) => ({ host, ...place.probe }))
   const places = which === 'all' ? [...renewal.probes, ...bound] : renewal.probes.slice(0, 1)
   const id = await sourceId(place, renewal).catch(() => undefined)
-  const [state, secret, seen] = await Promise.all([
-    readState(place, renewal.name).catch(() => undefined),
+  const [secret, seen] = await Promise.all([
     id === undefined ? undefined : place.secretsManager.getVersion(id, 'current').catch(() => undefined),
     Promise.all(places.map((probe) => lookAt(probe).catch(() => undefined))),
   ])

@@ -24,9 +24,14 @@ export async function observe(place: Place, desired: Desired): Promise<Observed>
   return Object.fromEntries(entries) as Observed
 }
 
-export async function observeAgain(place: Place, desired: Desired, { before, parts }: { before: Observed; parts: readonly Part[] }): Promise<Observed> {
-  const entries = await Promise.all(parts.map(async (part) => [part, await READERS[part](place, desired)] as const))
-  return { ...before, ...(Object.fromEntries(entries) as Partial<Observed>) }
+type Again = { readonly before: Observed; readonly parts: readonly Part[]; readonly renewal: string | undefined }
+
+/** Reads those parts again; of the sources only that of one renewal. */
+export async function observeAgain(place: Place, desired: Desired, { before, parts, renewal }: Again): Promise<Observed> {
+  const some = { ...desired, renewals: desired.renewals.filter(({ name }) => renewal === undefined || name === renewal) }
+  const entries = await Promise.all(parts.map(async (part) => [part, await READERS[part](place, part === 'sources' ? some : desired)] as const))
+  const read = Object.fromEntries(entries) as Partial<Observed>
+  return { ...before, ...read, ...(read.sources === undefined ? {} : { sources: new Map([...before.sources, ...read.sources]) }) }
 }
 
 const READERS = {
@@ -53,12 +58,13 @@ const READERS = {
   subscriptions: async ({ eventNotifications }: Place) => new Set((await eventNotifications.listSubscriptions()).map(({ name }) => name)),
   sources: async (place: Place, { renewals }: Desired) =>
     new Map(await Promise.all(renewals.map(async (renewal) => [renewal.name, await readSource(place, renewal)] as const))),
-  targets: async ({ codeEngine, project }: Place, { renewals }: Desired) =>
-    new Map(await Promise.all(renewals.map(async ({ target }) => [target, (await orMissing(codeEngine.getSecret(project, target)))?.format] as const))),
+  targets: async ({ codeEngine, project }: Place, { renewals }: Desired) => {
+    if (renewals.length === 0) return new Map<string, string>()
+    return new Map((await codeEngine.listSecrets(project)).map(({ name, format }) => [name, format]))
+  },
   mappings: async ({ codeEngine, project }: Place, { renewals }: Desired) => {
-    const hosts = renewals.flatMap(({ bindings }) => bindings.map(({ host }) => host))
-    const found = await Promise.all(hosts.map(async (host) => orMissing(codeEngine.getDomainMapping(project, host))))
-    return new Map(found.flatMap((mapping) => (mapping === undefined ? [] : [[mapping.name, { app: mapping.component.name, target: mapping.tls_secret }]])))
+    if (renewals.every(({ bindings }) => bindings.length === 0)) return new Map<string, { app: string; target: string }>()
+    return new Map((await codeEngine.listDomainMappings(project)).map(({ name, component, tls_secret }) => [name, { app: component.name, target: tls_secret }]))
   },
   apps: async ({ codeEngine, project }: Place, { renewals }: Desired) =>
     new Set(renewals.some(({ bindings }) => bindings.length > 0) ? (await codeEngine.listApps(project)).map(({ name }) => name) : []),
