@@ -169,7 +169,7 @@ function withoutVersions(all: Awaited<ReturnType<typeof everything>>): unknown {
 }
 
 describe('an apply that is killed', { timeout: 400_000 }, () => {
-  const steps = [1, 2, 4, 5, 8, 9, 10, 12, 15, 17, 19, 22]
+  const steps = [1, 4, 8, 9, 12, 17, 22]
   for (const killed of steps)
     test(`after ${killed} steps is resumed by the next one, and the result is the same`, { timeout: 120_000 }, async () => {
       await done('delete', '--all', '-f')
@@ -356,4 +356,16 @@ test('a pipeline that was half made is completed, and a ledger that was changed 
   await done('delete', '--all', '-f')
   assert.deepEqual(await leftOver(), ['profiles everleaf-sync', 'config_maps sync-renewals'])
   assert.equal(storedId.length, 36)
+})
+
+test('what a run that died never made is not taken for ours, and a lease of another machine is waited for', { timeout: 120_000 }, async () => {
+  const manifest = MANIFEST_FILE()
+  const phantom = { kind: 'code-engine-secret', name: 'phantom', state: 'making' }
+  const holder = { id: 'x', host: 'another-machine', pid: 1, until: new Date(Date.now() + 4_000).toISOString() }
+  await must('POST', `${project()}/config_maps`, { name: 'sync-made', data: { 'made.json': JSON.stringify({ version: 1, holder, made: [phantom] }) } })
+  assert.match(await done('apply', '--file', manifest), /another run is at work on this pipeline \(process 1 on another-machine\); waiting for it/)
+  assert.ok(Date.now() >= Date.parse(holder.until))
+  await must('POST', `${project()}/secrets`, { name: 'phantom', format: 'generic', data: { a: 'b' } })
+  assert.doesNotMatch(await done('delete', '--all', '-f'), /phantom/)
+  await must('DELETE', `${project()}/secrets/phantom`)
 })

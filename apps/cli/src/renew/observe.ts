@@ -9,8 +9,13 @@ import { readLedger } from './ledger.ts'
 import type { Place } from './place.ts'
 import { findAuthorization, findOwnSecret, findPolicies, findProfile, findRegistration, findTimer, headerMark, keyOf, profileName } from './things.ts'
 
-/** What the gate says of material, for the hosts of the renewal; the material itself is not kept. */
-type Judged = { readonly reasons: readonly string[]; readonly fingerprint: string | undefined; readonly notBefore: Date | undefined }
+/** What the gate says of material, for the hosts of the renewal, and the chain as it would be served; no key is kept. */
+type Judged = {
+  readonly chain?: string
+  readonly reasons: readonly string[]
+  readonly fingerprint: string | undefined
+  readonly notBefore: Date | undefined
+}
 type Secret = Pick<SecretMetadata, 'id' | 'name' | 'secret_group_id'>
 /** The source of a renewal as it is: one secret, or why it is none. */
 export type SourceSeen = { readonly secret?: Secret; readonly problem?: string; readonly current?: Judged; readonly files?: Judged }
@@ -169,6 +174,7 @@ function judge(
   })
   const leaf = parsePem(certificate).blocks?.find(({ label }) => label === 'CERTIFICATE')
   return {
+    ...(verdict.accept ? { chain: verdict.chain } : {}),
     reasons: verdict.accept ? [] : verdict.reasons.map(({ code, message }) => `${code}: ${message}`),
     fingerprint: leaf && createHash('sha256').update(leaf.der).digest('hex'),
     notBefore: leaf && beginOf(leaf.der),

@@ -168,10 +168,12 @@ async function makeVersion(place: Place, renewal: WantedRenewal): Promise<void> 
 }
 
 async function makeTarget({ place, observed }: Stage, renewal: WantedRenewal): Promise<void> {
-  const { id } = observed.sources.get(renewal.name)?.secret ?? {}
+  const { secret: known, current } = observed.sources.get(renewal.name) ?? {}
+  const id = known?.id
   if (id === undefined) throw new Error(`the secret of ${renewal.name} is not there`)
   const secret = await place.secretsManager.getSecret(id)
-  const data = { tls_cert: chainOf(secret), tls_key: secret.private_key ?? '' }
+  // In the form in which sync would put it there, so that it has nothing to replace.
+  const data = { tls_cert: current?.chain ?? chainOf(secret), tls_key: secret.private_key ?? '' }
   await place.codeEngine.createSecret(place.project, { name: renewal.target, format: 'tls', data })
 }
 
