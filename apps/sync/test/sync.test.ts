@@ -198,10 +198,13 @@ test('an id at the end of a CRN works as a plain one', async () => {
 
 test('100 secrets in one event are all replaced and proven', async () => {
   await using on = await stage({ count: 100, answerMs: 9_000 })
-  const { status, body } = await on.post(eventOf(Array.from({ length: 100 }, (_, at) => secretId(at))))
-  assert.equal(status, 201)
-  assert.equal(body.secrets?.filter(({ result }) => result === 'proven').length, 100)
-  assert.equal(on.state(99)?.state, 'fresh')
+  const all = Array.from({ length: 100 }, (_, at) => at)
+  let { status } = await on.post(eventOf(all.map(secretId)))
+  // A busy machine may not be done within one answer; a delivery is made again then.
+  for (let tries = 1; (status === 503 || status === 202) && tries < 5; tries++) status = (await on.post(eventOf(all.map(secretId)))).status
+  assert.ok(status === 200 || status === 201, String(status))
+  assert.deepEqual(new Set(all.map((at) => on.state(at)?.state)), new Set(['fresh']))
+  assert.equal(on.far.calls.filter((call) => call.startsWith('PUT') && /tls-\d+$/.test(call)).length, 100, 'each was written once')
 })
 
 test('one event delivered three times at once is worked on once', async () => {
