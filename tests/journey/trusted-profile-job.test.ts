@@ -48,6 +48,52 @@ main().catch((error) => { console.log(error.message); process.exit(1) })
 `,
     },
   },
+  java: {
+    needs: ['mvn', '--version'],
+    files: {
+      'pom.xml': `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>com.example</groupId><artifactId>job</artifactId><version>1</version>
+  <properties><maven.compiler.source>17</maven.compiler.source><maven.compiler.target>17</maven.compiler.target><project.build.sourceEncoding>UTF-8</project.build.sourceEncoding></properties>
+  <dependencies><dependency><groupId>com.ibm.cloud</groupId><artifactId>sdk-core</artifactId><version>9.23.0</version></dependency></dependencies>
+  <build><plugins>
+    <plugin><artifactId>maven-dependency-plugin</artifactId><version>3.6.1</version><executions><execution>
+      <phase>package</phase><goals><goal>copy-dependencies</goal></goals><configuration><outputDirectory>target/lib</outputDirectory></configuration>
+    </execution></executions></plugin>
+    <plugin><artifactId>maven-jar-plugin</artifactId><version>3.4.2</version><configuration><archive><manifest>
+      <addClasspath>true</addClasspath><classpathPrefix>lib/</classpathPrefix><mainClass>Job</mainClass>
+    </manifest></archive></configuration></plugin>
+  </plugins></build>
+</project>`,
+      'src/main/java/Job.java': `
+import com.ibm.cloud.sdk.core.security.ContainerAuthenticator;
+import java.net.URI;
+import java.net.http.*;
+import java.util.regex.Pattern;
+
+public class Job {
+  public static void main(String[] words) throws Exception {
+    var login = new ContainerAuthenticator.Builder().iamProfileName(System.getenv("TRUSTED_PROFILE_NAME")).url("https://iam.cloud.ibm.com").build();
+    String url = "https://s3.direct." + System.getenv("COS_REGION") + ".cloud-object-storage.appdomain.cloud/" + System.getenv("COS_BUCKET");
+    String token;
+    try {
+      token = login.getToken();
+    } catch (RuntimeException refused) {
+      System.out.println(refused.getMessage());
+      System.exit(1);
+      return;
+    }
+    var request = HttpRequest.newBuilder(URI.create(url)).header("Authorization", "Bearer " + token).build();
+    var found = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+    System.out.println("status " + found.statusCode());
+    var keys = Pattern.compile("<Key>([^<]*)</Key>").matcher(found.body());
+    while (keys.find()) System.out.println("file " + keys.group(1));
+    System.exit(found.statusCode() == 200 ? 0 : 1);
+  }
+}
+`,
+    },
+  },
   go: {
     needs: ['go', 'version'],
     files: {
@@ -112,13 +158,8 @@ const crnOf = async (name: string, part: string, ...more: readonly string[]) =>
 /** Runs the job and gives what it wrote; its end may be either. */
 async function run(job: string, name: string): Promise<string> {
   await done('ce', 'jobrun', 'submit', '--job', job, '--name', name, '--retrylimit', '0')
-  await eventually(
-    `the run ${name} is over`,
-    async () =>
-      /completed|failed/i.test(await done('ce', 'jobrun', 'get', '--name', name, '-o', 'json')) &&
-      /"(completed|failed)"/i.test(await done('ce', 'jobrun', 'get', '--name', name, '-o', 'json')),
-    60_000,
-  )
+  const status = async () => (await cli.json<{ status: { status: string } }>('ce', 'jobrun', 'get', '--name', name)).status.status
+  await eventually(`the run ${name} is over`, async () => /^(completed|failed)$/.test(await status()), 60_000)
   return await done('ce', 'jobrun', 'logs', '--name', name)
 }
 
@@ -147,8 +188,10 @@ for (const [language, { files, needs }] of Object.entries(JOBS))
         return couldNotRun(`the trusted-profile job in ${language}`, 'run tools/system-packages')
       }
       const folder = join(place.home, `job-${language}`)
-      mkdirSync(folder)
-      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+      for (const [name, text] of Object.entries(files)) {
+        mkdirSync(join(folder, name, '..'), { recursive: true })
+        writeFileSync(join(folder, name), text)
+      }
       if (language === 'go') execFileSync('go', ['mod', 'tidy'], { cwd: folder, stdio: 'pipe' })
       const job = `list-cos-files-${language}`
       const profile = `${PROFILE}-${language}`

@@ -53,6 +53,10 @@ export function environmentOf(input: {
     REQUESTS_CA_BUNDLE: all,
     NODE_EXTRA_CA_CERTS: join(places.trust, trust.extra),
     ...given,
+    // Java reads none of the three above. It says on standard error that it has picked this up.
+    ...(image.language === 'java'
+      ? { JAVA_TOOL_OPTIONS: [`-Djavax.net.ssl.trustStore=${join(places.trust, trust.java)}`, given['JAVA_TOOL_OPTIONS'] ?? ''].join(' ').trim() }
+      : {}),
     HOME: given['HOME'] ?? places.home,
     PATH: given['PATH'] ? `${places.node}:${given['PATH']}` : `${places.node}:${SYSTEM_PATH}`,
     PWD: places.work,
