@@ -70,7 +70,7 @@ export async function extractArchive(input: { archive: string; into: string; lim
  * | hard link to an earlier file                        | a copy of that file  |
  * | absolute, "..", control characters                  | refused              |
  * | link whose target leaves, or goes up after going down | refused            |
- * | device, pipe, anything else                         | refused              |
+ * | device, pipe, sparse file                           | refused              |
  * | same name twice, or names that differ in case only  | refused              |
  * | something below a file or a link                    | refused              |
  */
@@ -131,6 +131,7 @@ function entryOf(header: TarHeader, path: string, { kinds, refuse }: { kinds: Re
   const { name, linkname = '' } = header
   switch (header.type ?? 'file') {
     case 'file':
+      if (Object.keys(header.pax ?? {}).some((key) => key.startsWith('GNU.sparse'))) refuse(name, 'is stored sparse: pack it without --sparse')
       if (!Number.isSafeInteger(header.size) || header.size < 0) refuse(name, 'has no proper size')
       return { kind: 'file', path, size: header.size, executable: ((header.mode ?? 0) & 0o111) !== 0 }
     case 'directory':

@@ -61,6 +61,69 @@ for (const [what, entries, reason] of hostile)
     assert.equal(existsSync(join(folder, 'evil')), false)
   })
 
+/** A tar entry byte by byte, for what no library would write. */
+function rawEntry(type: string, name: string, { body = '', size, linkname = '' }: { body?: string; size?: Buffer; linkname?: string } = {}): Buffer {
+  const head = Buffer.alloc(512)
+  head.write(name, 0, 100)
+  head.write('0000644\0', 100)
+  ;(size ?? Buffer.from(`${Buffer.byteLength(body).toString(8).padStart(11, '0')}\0`)).copy(head, 124)
+  head.write('00000000000\0', 136)
+  head.write('        ', 148)
+  head.write(type, 156)
+  head.write(linkname, 157, 100)
+  head.write('ustar\x0000', 257)
+  head.write(
+    `${head
+      .reduce((sum, byte) => sum + byte)
+      .toString(8)
+      .padStart(6, '0')}\0 `,
+    148,
+  )
+  return Buffer.concat([head, Buffer.from(body), Buffer.alloc((512 - (Buffer.byteLength(body) % 512)) % 512)])
+}
+const pax = (key: string, value: string) => {
+  const rest = ` ${key}=${value}\n`
+  let length = rest.length + 1
+  while (`${length}`.length + rest.length !== length) length++
+  return `${length}${rest}`
+}
+const END = Buffer.alloc(1024)
+const base256 = (bytes: readonly number[]) => Buffer.from([...bytes, ...Array.from({ length: 12 - bytes.length }, () => 0xff)])
+
+for (const [what, entries] of [
+  ['a pax name that goes up', [rawEntry('x', 'p', { body: pax('path', '../evil') }), rawEntry('0', 'good', { body: 'x' })]],
+  ['an absolute pax name', [rawEntry('x', 'p', { body: pax('path', '/etc/evil') }), rawEntry('0', 'good', { body: 'x' })]],
+  ['a pax target that leaves', [rawEntry('x', 'p', { body: pax('linkpath', '../../evil') }), rawEntry('2', 'good', { linkname: 'inside' })]],
+  ['a global pax name that goes up', [rawEntry('g', 'p', { body: pax('path', '../evil') }), rawEntry('0', 'good', { body: 'x' })]],
+  [
+    "GNU's long name that goes up",
+    [rawEntry('L', '././@LongLink', { body: `${'a/'.repeat(60)}${'../'.repeat(61)}evil\0` }), rawEntry('0', 'good', { body: 'x' })],
+  ],
+  ["GNU's long target that leaves", [rawEntry('K', '././@LongLink', { body: '../../evil\0' }), rawEntry('2', 'good', { linkname: 'inside' })]],
+  ['a negative size', [rawEntry('0', 'good', { size: base256([0xff]) })]],
+  ['a size beyond all numbers', [rawEntry('0', 'good', { size: base256([0x80, 0x7f]) })]],
+  [
+    'a sparse file, whose bytes are not its content',
+    [
+      rawEntry('x', 'p', { body: pax('GNU.sparse.major', '1') + pax('GNU.sparse.name', 'good') }),
+      rawEntry('0', 'GNUSparseFile.0/good', { body: '1\n0\n1\nx' }),
+    ],
+  ],
+  ['a contiguous file by another name twice', [rawEntry('0', 'a/./b', { body: 'x' }), rawEntry('0', 'a//b', { body: 'y' })]],
+  ['case that differs outside of ASCII', [rawEntry('0', '\u00c9t\u00e9', { body: 'x' }), rawEntry('0', '\u00e9t\u00e9', { body: 'y' })]],
+  ['one name in two normal forms', [rawEntry('0', '\u00e9', { body: 'x' }), rawEntry('0', 'e\u0301', { body: 'y' })]],
+] as const)
+  test(`extractArchive() refuses ${what}`, async () => {
+    await assert.rejects(async () => extract(gzipSync(Buffer.concat([...entries, END]))), BuildFailed)
+    assert.deepEqual(readdirSync(join(folder, `out-${count}`)).sort(), ['image', 'image.tar.gz'])
+    assert.equal(existsSync(join(folder, 'evil')), false)
+  })
+
+test('a raw entry of these tests is an entry: one that is good is taken', async () => {
+  const { into } = await extract(gzipSync(Buffer.concat([rawEntry('x', 'p', { body: pax('path', 'by/pax') }), rawEntry('0', 'good', { body: 'x' }), END])))
+  assert.equal(readFileSync(join(into, 'by/pax'), 'utf8'), 'x')
+})
+
 const small: ArchiveLimits = { maxBytes: 1000, maxEntries: 3, maxRatio: 100 }
 for (const [what, entries, fits] of [
   ['as many bytes as are allowed', [file('a', 'x'.repeat(600)), file('b', 'x'.repeat(400))], true],
