@@ -105,11 +105,14 @@ export async function openStage() {
       const version = await must(platform.api('GET', `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets/${secret.id}/versions/current`))
       return requireWhole('Secrets Manager', [String(version.certificate), String(version.intermediate)], String(version.private_key))
     },
-    /** The same, as soon as it answers. */
+    /** The same, as soon as it answers; starts the platform again where it has ended, which may be seen late on a busy machine. */
     currentOnceUp(): Promise<string> {
       return eventually(
         'Secrets Manager answers',
-        () => this.current().catch((error: unknown) => (error instanceof TornPair ? Promise.reject(error) : undefined)),
+        async () => {
+          if (!this.isUp()) await this.restart()
+          return await this.current().catch((error: unknown) => (error instanceof TornPair ? Promise.reject(error) : undefined))
+        },
         60_000,
       )
     },

@@ -73,7 +73,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
       .option('--private-port <n>', 'private TLS (8444)')
       .option('--http-port <n>', 'plain HTTP (8080)')
       .option('--api-port <n>', "every API by path, this machine only (4580); 0 takes any free port, the last run's if it can")
-      .option('--listen <address>', 'address of the TLS and HTTP listeners (127.0.0.1)')
+      .option('--listen <address>', 'address of the TLS and HTTP listeners; TLS is served on 127.0.0.1 too (127.0.0.1)')
       .option('--set <name=value>', 'a setting of the platform, see `everleaf up --help`', (value: string, all: string[] = []) => [...all, value])
   ports(program.command('demo').description('start everything, rotate a certificate, and prove that it is served'))
     .option('--once', 'end after the proof')

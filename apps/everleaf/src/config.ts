@@ -52,7 +52,8 @@ Starts the platform and stays until it is stopped (Ctrl-C).
   --http-port N     plain HTTP: redirects to HTTPS, nothing else         (${PORTS.front}, EVERLEAF_HTTP_PORT)
   --api-port N      every API by path, this machine only                 (${PORTS.api}, EVERLEAF_API_PORT)
                     0 takes any free port, that of the last run if it is free
-  --listen ADDRESS  address of the TLS and HTTP listeners                (127.0.0.1, EVERLEAF_LISTEN)
+  --listen ADDRESS  address of the TLS and HTTP listeners, besides
+                    127.0.0.1, where TLS is served too                   (127.0.0.1, EVERLEAF_LISTEN)
   --domain NAME     the platform's own domain                            (everleaf.localhost, EVERLEAF_DOMAIN)
   --region NAME     the region in names and CRNs                         (eu-de, EVERLEAF_REGION)
   --set NAME=VALUE  scale.stable_window=60s · events.window=0s · events.profile=durable|ibm|ibm-60s · engine.namespaces=auto|off · jobs.parallelism=N

@@ -26,6 +26,7 @@ export type GatewayDeps = {
 }
 
 export type ListenOptions = {
+  /** Answers on 127.0.0.1 too, at the same port, whatever its host is: what the platform asks of itself goes there. */
   readonly public?: Address
   /** An `optional` one that cannot be opened is reported in `failed` instead of thrown. */
   readonly private?: readonly (Address & { readonly optional?: boolean })[]
@@ -48,6 +49,15 @@ export interface Gateway {
   stop(options: { readonly graceMs: number }): Promise<void>
   readonly connections: number
   readonly requests: number
+}
+
+const LOOPBACK = '127.0.0.1'
+/** What is bound to one of these is reached by it. */
+const HEARS_LOOPBACK = [LOOPBACK, '0.0.0.0', '::']
+
+function hearsLoopback(server: Server | SecureServer | undefined): boolean {
+  const address = server?.address()
+  return typeof address === 'object' && address !== null && HEARS_LOOPBACK.includes(address.address)
 }
 
 /** The data plane: four kinds of listeners in front of workloads and of core's APIs. */
@@ -95,6 +105,7 @@ class RunningGateway implements Gateway {
     const openAll = async (): Promise<Listening> => {
       const publicAddress = options.public && (await this.#open('public', options.public))
       this.#publicPort = publicAddress?.port ?? 443
+      if (publicAddress !== undefined && !hearsLoopback(this.#servers.at(-1))) await this.#open('public', { host: LOOPBACK, port: publicAddress.port })
       const privateAddresses: Address[] = []
       for (const wanted of options.private ?? []) {
         const opened = this.#open('private', wanted)

@@ -168,6 +168,21 @@ test('stop() ends what is not finished after the grace', async () => {
   assert.equal(await running, '')
 })
 
+for (const [host, others] of [
+  [LOOPBACK, []],
+  ['127.0.0.9', [LOOPBACK]],
+  ['0.0.0.0', [LOOPBACK, '127.0.0.9']],
+] as const)
+  test(`a public listener of ${host} is reached ${others.length === 0 ? 'there alone' : `on ${others.join(' and ')} too`}`, async () => {
+    await using rig = await startRig({ host })
+    const port = rig.at.public?.port ?? 0
+    assert.equal(rig.at.public?.host, host)
+    for (const address of [host === '0.0.0.0' ? LOOPBACK : host, ...others]) (await tlsTo(port, SHOP, { host: address })).destroy()
+    if (host === LOOPBACK) await assert.rejects(tlsTo(port, SHOP, { host: '127.0.0.9' }), /ECONNREFUSED/)
+    await rig.gateway.stop({ graceMs: 0 })
+    for (const address of others) await assert.rejects(tlsTo(port, SHOP, { host: address }), /ECONNREFUSED/)
+  })
+
 test('listen() names the port and the listener that are taken, and leaves nothing open', async () => {
   await using rig = await startRig()
   const taken = rig.at.front?.port ?? 0

@@ -61,6 +61,8 @@ export type RigOptions = {
   readonly app?: RequestListener
   readonly acquire?: Backends['acquire']
   readonly items?: readonly Item[]
+  /** Of the public listener. */
+  readonly host?: string
 }
 
 /** A gateway on free ports with an echoing app and an echoing core behind it. */
@@ -93,7 +95,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   }
   const gateway = createGateway({ world, table, backends, api: { socketPath: coreSocket }, ...(options.limits ? { limits: options.limits } : {}) })
   const free = { host: LOOPBACK, port: 0 }
-  const at = await gateway.listen({ public: free, private: [free], front: free, plain: free })
+  const at = await gateway.listen({ public: { host: options.host ?? LOOPBACK, port: 0 }, private: [free], front: free, plain: free })
   const stopCore = () => closeServer(core)
   return {
     ...{ gateway, table, at, seen, seenByCore, warmed, acquired, released, swaps, refusals, appPort, coreSocket, stopCore },

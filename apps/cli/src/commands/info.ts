@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type Found, NotHere } from '../home.ts'
 import { REGIONS } from '../ibmcloud/core/target.ts'
@@ -99,7 +100,7 @@ export async function status(found: Found, json: boolean): Promise<string> {
   return [
     `${seen.ready ? 'ready' : 'core is away; serving goes on'} (home ${found.root}, pid ${ports.pid})`,
     `APIs     http://127.0.0.1:${ports.api}`,
-    `public   https://${ports.listen}:${ports.public}`,
+    `public   https://${isIPv6(ports.listen) ? `[${ports.listen}]` : ports.listen}:${ports.public}`,
     `private  https://127.0.0.1:${ports.private}`,
     `open connections ${seen.connections}, requests so far ${seen.requests}, core started again ${seen.core.restarts} times`,
   ]

@@ -1,4 +1,5 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { writeDurably } from '@everleaf/world'
@@ -125,7 +126,9 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) around.onSignal(signal, stop)
   if (config.withParent) around.stdin.on('end', stop).on('error', stop).resume()
   await ready
-  around.say(`Everleaf is up: APIs on http://127.0.0.1:${ports.api}, TLS on ${ports.listen}:${ports.public}. Home: ${home.root}`)
+  around.say(
+    `Everleaf is up: APIs on http://127.0.0.1:${ports.api}, TLS on ${isIPv6(ports.listen) ? `[${ports.listen}]` : ports.listen}:${ports.public}. Home: ${home.root}`,
+  )
 }
 
 type Hooks = { home: Home; world: World; key: Buffer; around: Surroundings; tell: EdgeSide['tell']; call: () => EdgeSide['call'] }
