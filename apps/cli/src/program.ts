@@ -1,7 +1,6 @@
 import { clockOffsetMs, createWorld, type World } from '@everleaf/world'
 import { Command, CommanderError } from 'commander'
 import { type DemoOptions, demo } from './commands/demo.ts'
-import type { CheckOptions } from './commands/certificate.ts'
 import type { ExplainOptions } from './commands/explain.ts'
 import { doctor, hosts, status, trust, writeHosts } from './commands/info.ts'
 import { rotateRootKey, rotateSigningKeys } from './commands/keys.ts'
@@ -170,19 +169,16 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
       end((await explainAccess(options, { session: await openSession(findPlatform(home), world), terminal, write })) ? STATUS.done : STATUS.notProven)
     })
 
-  const certificate = program.command('certificate').description('certificates in files; needs no platform')
-  certificate
-    .command('check <file...>')
-    .description('what is in it, what is wrong for a TLS server, how to mend it; 0 fit, 1 unfit, 2 wrong use')
-    .option('--key <file>', 'its private key: PEM, not encrypted')
-    .option('--host <name>', 'a host that is served with it; may be repeated', (value: string, all: string[] = []) => [...all, value])
-    .option('--trust <public|file>', 'the roots that it must lead to')
-    .option('--at <time>', 'judge it at this time, ISO 8601')
-    .option('--fix <out>', 'write the ordered chain there')
-    .option('--json', 'one JSON object')
-    .action(async (files: string[], options: CheckOptions) => {
-      const { checkCertificate } = await import('./commands/certificate.ts')
-      end((await checkCertificate(files, options, { terminal, write, now: world.now() })) ? STATUS.done : STATUS.notProven)
+  // Its words are its own (certificate/words.ts): it starts without this file too.
+  program
+    .command('certificate [words...]')
+    .description('certificates in files and as they are served: everleaf certificate --help')
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (words: string[]) => {
+      const { runCertificate } = await import('./certificate/program.ts')
+      end((await runCertificate(words, { world, terminal, write })) ? STATUS.done : STATUS.notProven)
     })
 
   addRenewCommands(program, { around, world, end })

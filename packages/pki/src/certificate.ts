@@ -83,7 +83,7 @@ function serialText(bytes: Uint8Array): string {
 }
 
 /** The certificate as PEM. */
-export function toPem(certificate: Certificate): string {
+export function toPem(certificate: Pick<Certificate, 'der'>): string {
   return writePem('CERTIFICATE', certificate.der)
 }
 

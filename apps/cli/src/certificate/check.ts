@@ -1,0 +1,189 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { type Certificate, examine, MENDS, parsePem, provesPair, type Reason, readCertificate, type Trust } from '@everleaf/pki'
+import { WrongUse } from '../home.ts'
+import type { Terminal } from '../terminal.ts'
+import type { Around } from './program.ts'
+import type { Served } from './served.ts'
+import { SERVED_REASONS } from './served-reasons.ts'
+import { drawCertificates, drawFindings, type Finding, printable, type Shown, shown } from './show.ts'
+
+interface CheckOptions {
+  readonly url?: string
+  readonly connect?: readonly string[]
+  readonly timeout?: string
+  readonly key?: string
+  readonly host?: readonly string[]
+  readonly trust?: string
+  readonly at?: string
+  readonly fix?: string
+  readonly json?: boolean
+}
+
+interface Report {
+  readonly fit: boolean
+  readonly certificates: readonly Shown[]
+  /** What a TLS server must not be given. */
+  readonly faults: readonly Finding[]
+  /** What goes, though not everywhere. */
+  readonly warnings: readonly Finding[]
+  /** What to serve, leaf first, where it is fit. */
+  readonly chain?: string
+}
+
+/**
+ * Says what is in PEM files or what a server serves, what is wrong with it for a TLS server, and how to mend it; needs no platform. True where
+ * it is fit. Throws WrongUse for files that cannot be read or written, and for options that make no sense.
+ */
+export async function checkCertificate(files: readonly string[], options: CheckOptions, { terminal, write, world }: Around): Promise<boolean> {
+  refuseNonsense(files, options)
+  const now = options.at === undefined ? world.now() : timeOf(options.at)
+  const report = files.length === 0 ? undefined : await judge(files, options, now)
+  const served = options.url === undefined ? undefined : await lookAt(options.url, { options, files, now, world })
+  if (report?.chain !== undefined && options.fix !== undefined) save(options.fix, report.chain)
+  const fit = (report?.fit ?? true) && (served === undefined || served.faults.length === 0)
+  if (options.json === true) write(`${JSON.stringify(served === undefined ? report : { fit, served, ...(report === undefined ? {} : { files: report }) })}\n`)
+  else {
+    if (report !== undefined) draw(report, options, terminal)
+    if (served !== undefined) await drawServed(served, { isFirst: report === undefined, trusted: options.trust !== undefined, terminal })
+  }
+  return fit
+}
+
+function refuseNonsense(files: readonly string[], { url, connect = [], timeout, key, fix }: CheckOptions): void {
+  if (files.length === 0 && url === undefined) throw new WrongUse('Say what to check: PEM files, or a server with --url HOST[:PORT].')
+  if (url === undefined && (connect[0] ?? timeout) !== undefined) throw new WrongUse('--connect and --timeout go with --url HOST[:PORT].')
+  if (files.length === 0 && (key ?? fix) !== undefined) throw new WrongUse('--key and --fix are about files: give them too.')
+}
+
+const LIMIT_S = 5
+const LONGEST_S = 600
+
+async function lookAt(
+  url: string,
+  { options, files, now, world }: { options: CheckOptions; files: readonly string[]; now: Date; world: Around['world'] },
+): Promise<Served> {
+  const { connect = [], timeout, host = [], trust } = options
+  const seconds = timeout === undefined ? LIMIT_S : Number(timeout)
+  if (!(seconds > 0 && seconds <= LONGEST_S)) throw new WrongUse(`--timeout: ${timeout} is no number of seconds from 0.1 to ${LONGEST_S}.`)
+  const expected = files.length === 0 ? undefined : leafOf(files.flatMap((file) => readable(read(file))))
+  const { lookAtServer } = await import('./served.ts')
+  const question = { url, limitMs: seconds * 1000, hosts: host, now, connect }
+  return lookAtServer({ ...question, ...(trust === undefined ? {} : { trust: trustOf(trust) }), ...(expected === undefined ? {} : { expected }) }, world)
+}
+
+function leafOf(certificates: readonly Certificate[]): Certificate | undefined {
+  return certificates.find(({ basicConstraints }) => basicConstraints?.ca !== true) ?? certificates[0]
+}
+
+async function judge(files: readonly string[], { key, host = [], trust }: CheckOptions, now: Date): Promise<Report> {
+  const texts = files.map((file) => ({ file, text: read(file) }))
+  const text = texts.map(({ text }) => (text.endsWith('\n') ? text : `${text}\n`)).join('')
+  const privateKey = key === undefined ? undefined : read(key)
+  const question = {
+    bundle: { certificate: text },
+    ...(privateKey === undefined ? {} : { privateKey }),
+    boundHosts: host,
+    accept: [],
+    ...(trust === undefined ? {} : { trust: trustOf(trust) }),
+    now,
+  }
+  const finding = ({ code, message, position }: Reason): Finding => ({
+    code,
+    message,
+    mend: MENDS[code],
+    ...(position === undefined ? {} : placeIn(position, { texts, key, trust })),
+  })
+  const certificates = readable(text).map(shown)
+  const verdict = examine(question)
+  if (!verdict.accept) return { fit: false, certificates, faults: verdict.reasons.map(finding), warnings: [] }
+  const proof = privateKey === undefined ? undefined : await provesPair(verdict.chain, privateKey)
+  if (proof?.proven === false) {
+    const [message, mend] = SERVED_REASONS.handshake
+    const fault = { code: 'handshake', message: `${message} ${proof.message}`, mend }
+    return { fit: false, certificates, faults: [fault], warnings: [] }
+  }
+  // What only the profile of public authorities forbids is worth knowing, and no fault of a private one.
+  const strict = examine({ ...question, rules: 'web' })
+  const warnings = [...verdict.warnings, ...(strict.accept ? [] : strict.reasons)].map(finding)
+  return { fit: true, certificates, faults: [], warnings, chain: verdict.chain }
+}
+
+function trustOf(trust: string): Trust {
+  return trust === 'public' ? 'public' : { roots: read(trust) }
+}
+
+function timeOf(text: string): Date {
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime())) throw new WrongUse(`--at: ${text} is no time; write it as 2027-01-31T12:00:00Z.`)
+  return time
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new WrongUse(`${file} cannot be read.`, { cause })
+  }
+}
+
+function save(file: string, chain: string): void {
+  try {
+    writeFileSync(file, chain)
+  } catch (cause) {
+    throw new WrongUse(`${file} cannot be written.`, { cause })
+  }
+}
+
+type Sources = {
+  readonly texts: readonly { readonly file: string; readonly text: string }[]
+  readonly key: string | undefined
+  readonly trust: string | undefined
+}
+
+// The gate counts lines over all files together.
+function placeIn({ field, line }: NonNullable<Reason['position']>, { texts, key, trust }: Sources): { file?: string; line: number } {
+  const other = field === 'privateKey' ? key : field === 'trust' ? trust : undefined
+  if (other !== undefined) return { file: other, line }
+  let rest = line
+  for (const { file, text } of texts) {
+    const lines = text.split('\n').length - (text.endsWith('\n') ? 1 : 0)
+    if (rest <= lines) return { file, line: rest }
+    rest -= lines
+  }
+  return { line }
+}
+
+function readable(text: string): Certificate[] {
+  return (parsePem(text).blocks ?? []).flatMap(({ label, der }) => {
+    if (!label.endsWith('CERTIFICATE')) return []
+    try {
+      return [readCertificate(der)]
+    } catch {
+      return [] // the gate says what is wrong with it
+    }
+  })
+}
+
+function draw({ fit, certificates, faults, warnings }: Report, { fix }: CheckOptions, terminal: Terminal): void {
+  drawCertificates(certificates, terminal)
+  drawFindings({ faults, warnings }, terminal)
+  terminal.line(fit ? terminal.green('fit for a TLS server') : terminal.red('not fit for a TLS server'))
+  if (fix !== undefined) terminal.line(fit ? `the ordered chain is in ${fix}` : `${fix} was not written: there is no chain that can be served`)
+}
+
+async function drawServed(served: Served, { isFirst, trusted, terminal }: { isFirst: boolean; trusted: boolean; terminal: Terminal }): Promise<void> {
+  const { nameOf } = await import('./served.ts')
+  const { host, port, looks, chains, faults, warnings } = served
+  if (!isFirst) terminal.line()
+  terminal.line(terminal.bold(`served at ${host}:${port}`))
+  const width = Math.max(0, ...looks.map(({ address }) => address.length))
+  for (const { address, version, fingerprint, not_after, fault, detail } of looks) {
+    const what = fingerprint === undefined ? terminal.red(printable(`${fault}: ${detail}`)) : `${fingerprint.slice(0, 16)}…, ends ${not_after?.slice(0, 10)}`
+    terminal.line(`  ${address.padEnd(width)}  ${nameOf(version)}  ${what}`)
+  }
+  for (const chain of chains) drawCertificates(chain, terminal)
+  drawFindings({ faults, warnings }, terminal)
+  const fit = faults.length === 0
+  terminal.line(fit ? terminal.green('what is served is fit') : terminal.red('what is served is not fit'))
+  if (fit && !trusted) terminal.line(terminal.dim('whether clients trust its root was not asked: --trust public, or --trust FILE'))
+}

@@ -1,0 +1,76 @@
+import type { World } from '@everleaf/world'
+import { WrongUse } from '../home.ts'
+import { suggest } from '../ibmcloud/suggest.ts'
+import type { Terminal } from '../terminal.ts'
+import { type Grammar, helpOf, readWords, type Words } from './words.ts'
+
+export interface Around {
+  readonly world: World
+  readonly terminal: Terminal
+  readonly write: (text: string) => void
+}
+
+interface Command extends Grammar {
+  /** True: fit. */
+  readonly run: (words: Words, around: Around) => Promise<boolean>
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  check: {
+    usage: 'check [options] FILE…\n       everleaf certificate check --url HOST[:PORT] [options] [FILE…]',
+    about:
+      'What is in PEM files, or what a server serves, what is wrong with it for a TLS server, and how to mend it. With both, whether what is served\nis what is in the file. Needs no platform. Exit status: 0 fit, 1 unfit, 2 wrong use.',
+    options: {
+      url: { kind: 'value', value: 'host[:port]', about: 'look at what is served there: over IPv4 and IPv6, by TLS 1.2 and 1.3 each' },
+      connect: { kind: 'list', value: 'address[:port]', about: 'with --url: look there instead of where DNS says; may be repeated' },
+      timeout: { kind: 'value', value: 'seconds', about: 'with --url: how long each look may take (5)' },
+      key: { kind: 'value', value: 'file', about: 'the private key of the files: PEM, not encrypted' },
+      host: { kind: 'list', value: 'name', about: 'a host that is served with it; may be repeated' },
+      trust: { kind: 'value', value: 'public|file', about: 'the roots that it must lead to' },
+      at: { kind: 'value', value: 'time', about: 'judge it at this time, ISO 8601' },
+      fix: { kind: 'value', value: 'out', about: 'write the ordered chain of the files there' },
+      json: { kind: 'flag', about: 'one JSON object' },
+    },
+    async run(words, around) {
+      const { checkCertificate } = await import('./check.ts')
+      return checkCertificate(words.operands, optionsOf(words), around)
+    },
+  },
+}
+
+function optionsOf(words: Words) {
+  const value = (name: string) => {
+    const found = words.value(name)
+    return found === undefined ? {} : { [name]: found }
+  }
+  const values = ['url', 'timeout', 'key', 'trust', 'at', 'fix'].map(value)
+  return { ...Object.assign({}, ...values), connect: words.list('connect'), host: words.list('host'), json: words.flag('json') } as {
+    readonly [Name in 'url' | 'timeout' | 'key' | 'trust' | 'at' | 'fix']?: string
+  } & { readonly connect: readonly string[]; readonly host: readonly string[]; readonly json: boolean }
+}
+
+/** `everleaf certificate …`: reads the words and does the work. True where what was asked for is fit; throws WrongUse. */
+export async function runCertificate(words: readonly string[], around: Around): Promise<boolean> {
+  const [name, ...rest] = words
+  if (name === undefined || ['help', '--help', '-h'].includes(name)) {
+    around.write(overview())
+    // As everywhere: help that was asked for is an answer, a command without its word is wrong use.
+    if (name === undefined) throw new WrongUse('Say which: everleaf certificate check …')
+    return true
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command === undefined) {
+    const near = suggest(name, Object.keys(COMMANDS))
+    throw new WrongUse(`There is no command ${name}.${near === undefined ? '' : ` Did you mean ${near}?`}\nSee: everleaf certificate --help`)
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    around.write(helpOf(command))
+    return true
+  }
+  return command.run(readWords(name, command, rest), around)
+}
+
+function overview(): string {
+  const rows = Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(10)}  ${about.split('. ')[0]?.replaceAll('\n', ' ')}.`)
+  return ['Usage: everleaf certificate COMMAND …', '', 'Certificates in files and as they are served; needs no platform.', '', ...rows, ''].join('\n')
+}
