@@ -50,7 +50,7 @@ One file says what is kept fresh; \`everleaf renew\` makes it so, through the pu
 - **Files.** A secret is made of them. When the files hold a later certificate than the secret, \`apply\` writes a new version; older files never come back.
 - **Rights.** Sync reads the secrets of the groups that the renewals need and writes this one Code Engine project, by a trusted profile that only the app of
   that name in that project can take up. \`plan\` ends with what whoever applies it needs, and a test applies it with exactly that: as Everleaf asks for
-  rights. On IBM Cloud an administrator of an instance may also write policies about that instance alone.
+  rights. To delete takes Manager on Event Notifications besides. On IBM Cloud an administrator of an instance may also write policies about that instance alone.
 
 ## On IBM Cloud
 

@@ -305,6 +305,7 @@ for (const [what, text, says] of [
     /everleaf\.yaml:18: stored: the project has no app named nobody/,
   ],
   ['one target for two', MANIFEST.replace('    accept:', '    target: own-tls\n    accept:'), /two renewals have the same target/],
+  ['a name that no secret can have', MANIFEST.replace('name: own', 'name: o'), /everleaf\.yaml:3: o: no secret of Secrets Manager can be named "o"/],
   ['another form', MANIFEST.replace('version: 1', 'version: 2'), /everleaf\.yaml:1: version must be 1/],
   ['nothing', '', /everleaf\.yaml: the file/],
   ['a list', '- a\n- b\n', /everleaf\.yaml:1: the file/],

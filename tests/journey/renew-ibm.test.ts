@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { chainMaker } from '../support/certificates.ts'
@@ -109,6 +109,22 @@ renewals:
   const key = await identityWith('enough', plan.rights)
   await done(key, 'apply')
   assert.match(await done(key, 'apply'), /Nothing to do/)
+  // One more, by somebody who may do no more than that.
+  const more = path('more.yaml')
+  writeFileSync(
+    more,
+    `${readFileSync(path('everleaf.yaml'), 'utf8')}  - name: other
+    source: { certificate: shop.pem, key: shop.key }
+    hosts: [{ host: shop.example.com }]
+    probes: [{ host: shop.example.com, port: ${port}, connect: '127.0.0.1:${port}' }]
+`,
+  )
+  const { rights } = JSON.parse(await done(key, 'plan', '--json', '--file', more)) as Plan
+  assert.ok(!rights.some(({ role }) => role === 'Administrator' || role === 'Manager'))
+  const little = await identityWith('little', rights)
+  assert.match(await done(little, 'apply', '--file', more), /3 steps/)
+  await done(little, 'delete', 'other')
+
   const app = await must('GET', `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}/apps/sync`)
   const variables = new Map((app.run_env_variables as { name: string; value?: string }[]).map(({ name: of, value }) => [of, value]))
   const guid = platform.env.SECRETS_MANAGER_URL?.split('/').at(-1)
@@ -121,7 +137,11 @@ renewals:
   assert.match(await done(key, 'rotate', 'shop', '--certificate', path('shop.pem'), '--key', path('shop.key')), /shop: proven/)
   assert.equal(await servedLeaf('shop.example.com', port, { ca: maker.root }), next.fingerprint)
   assert.match(await done(key, 'show'), /shop\.example\.com:\d+ +fresh +\d+/)
-  assert.match(await done(key, 'delete', '--all', '-f'), /Removed\./)
+  // Who makes topics may not delete them: it is said, nothing is forgotten, and who may do it ends it.
+  const refused = await renew(key, 'delete', '--all', '-f')
+  assert.equal(refused.status, 1)
+  assert.match(refused.stdout, /stays: topic sync: .* 403 /)
+  assert.match(await done(String(platform.env.IBMCLOUD_API_KEY), 'delete', '--all', '-f'), /Removed\./)
   const [then, now] = [before, await everything(platform)].map(({ policies: _, ...rest }) => rest)
   assert.deepEqual(now, then)
 })

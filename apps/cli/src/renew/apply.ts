@@ -80,14 +80,14 @@ async function doOne(step: Step, { place, desired, ledger, observed }: Omit<Work
   if (does === 'make') await ledger.made(thing)
 }
 
-function explained({ what, rights, call }: Step, error: unknown): unknown {
+function explained({ what, rights }: Step, error: unknown): unknown {
   if (!(error instanceof ApiFailure)) return error
   const needed = rights.map(({ role, service, instance }) => `${role} on ${service}${instance === undefined ? '' : ` ${instance}`}`).join(' and ')
   const next =
     error.status === 401 || error.status === 403
       ? `This login may not do it: it needs ${needed}. Have it given, and apply again: what is made stays.`
       : 'What is made stays: apply again to go on from here.'
-  return new Error(`${what}\n  ${call}: ${error.message}\n${next}`, { cause: error })
+  return new Error(`${what}\n  ${error.message}\n${next}`, { cause: error })
 }
 
 function refuse(place: Place, desired: Desired, observed: Observed): void {

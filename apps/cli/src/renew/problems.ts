@@ -33,6 +33,10 @@ function problemsOfRenewal(renewal: WantedRenewal, observed: Observed): Problem[
   if (seen?.problem !== undefined) say(`${seen.problem}.`)
   if (seen?.files !== undefined && seen.files.reasons.length > 0 && (seen.secret === undefined || isNewer(seen)))
     say(`these files would not be put in place:\n${seen.files.reasons.map((reason) => `  ${reason}`).join('\n')}`)
+  if ('files' in source && !SECRET_NAME.test(source.secret))
+    say(
+      `no secret of Secrets Manager can be named "${source.secret}": two letters or more, digits, dots, hyphens or underscores. Choose another name, or say it as secret beside the files.`,
+    )
   if ('files' in source && seen?.secret !== undefined && !observed.ledger.keys.has(keyOf({ kind: 'secret', name: source.secret })))
     say(
       `Secrets Manager has a secret named ${source.secret} already that was not made here. Keep that one fresh (source: { name: ${source.secret} }), or choose another name.`,
@@ -51,6 +55,9 @@ function problemsOfRenewal(renewal: WantedRenewal, observed: Observed): Problem[
   }
   return found
 }
+
+/** What Secrets Manager takes as the name of a secret. */
+const SECRET_NAME = /^(?=.{2,256}$)[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9]$/
 
 const ANY_ID = '00000000-0000-4000-8000-000000000000'
 

@@ -6,7 +6,7 @@ import type { Observed, SourceSeen } from './observe.ts'
 import type { Draft, Names, Right } from './steps.ts'
 
 /** What is missing of one renewal. */
-export function renewalSteps({ app, project, manager }: Names, renewal: WantedRenewal, observed: Observed): Draft[] {
+export function renewalSteps({ app, project, manager, notifications }: Names, renewal: WantedRenewal, observed: Observed): Draft[] {
   const { name, target, source } = renewal
   const writer: Right = { role: 'Writer', service: 'codeengine', instance: project }
   const seen = observed.sources.get(name)
@@ -62,7 +62,8 @@ export function renewalSteps({ app, project, manager }: Names, renewal: WantedRe
       thing: { kind: 'renewal', name },
       what: `${name}: ${known === undefined ? 'is kept fresh' : 'its entry in the list is changed'}`,
       call: `PUT /v2/projects/{id}/config_maps/${renewalsMap(app)}`,
-      rights: [writer],
+      // Before it stands in the list, its events are let through.
+      rights: [writer, { role: 'Writer', service: 'event-notifications', instance: notifications.guid }],
       why: known === undefined ? 'sync keeps fresh what stands in its list' : 'the file says something else than the list',
       act: { do: 'put-renewal', renewal },
       touches: ['list', 'topics'],

@@ -123,12 +123,13 @@ test('rightsOf() names each right once, and none beside a greater one on the sam
   assert.deepEqual(rights, [
     'Viewer secrets-manager',
     'Viewer event-notifications',
+    'Event Source Manager event-notifications',
     'Viewer codeengine',
     'Administrator iam-access-management',
     'Manager secrets-manager',
     'Administrator iam-identity',
     'Writer codeengine',
-    'Manager event-notifications',
+    'Writer event-notifications',
   ])
 })
 

@@ -18,6 +18,7 @@ export const ROLE_IDS = {
   Reader: 'crn:v1:bluemix:public:iam::::serviceRole:Reader',
   Writer: 'crn:v1:bluemix:public:iam::::serviceRole:Writer',
   Manager: 'crn:v1:bluemix:public:iam::::serviceRole:Manager',
+  'Event Source Manager': 'crn:v1:bluemix:public:event-notifications::::serviceRole:Event-Source-Manager',
   SecretsReader: 'crn:v1:bluemix:public:secrets-manager::::serviceRole:SecretsReader',
 } as const
 
@@ -223,7 +224,7 @@ function routeSteps(place: Names, observed: Observed): Draft[] {
       thing: { kind: 'timer', name: '' },
       what: `the periodic timer of ${notifications.name} is switched on`,
       call: 'PATCH /v1/instances/{id}/sources/{id}',
-      rights: [{ role: 'Manager', service: 'event-notifications', instance: notifications.guid }],
+      rights: [{ role: 'Event Source Manager', service: 'event-notifications', instance: notifications.guid }],
       why: 'an event may be lost; the timer is not',
       act: { do: 'start-timer' },
       touches: 'timer',
@@ -309,6 +310,8 @@ export function rightsOf({ manager, notifications, project }: Names, steps: read
     { role: 'Reader', service: 'secrets-manager', instance: manager.guid },
     { role: 'Viewer', service: 'event-notifications', instance: notifications.guid },
     { role: 'Reader', service: 'event-notifications', instance: notifications.guid },
+    // Sources, of which the timer is one, are not a reader's.
+    { role: 'Event Source Manager', service: 'event-notifications', instance: notifications.guid },
     { role: 'Viewer', service: 'codeengine', instance: project },
     { role: 'Reader', service: 'codeengine', instance: project },
     { role: 'Viewer', service: 'iam-identity' },
