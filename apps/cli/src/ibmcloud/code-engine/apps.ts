@@ -196,6 +196,7 @@ const update: Command = {
 async function ready(context: Context, given: Given, name: string): Promise<Item> {
   say(context, given, 'Waiting for the application to become ready.')
   const app = await waitFor(context, {
+    tell: (text) => say(context, given, text),
     what: `The application ${name}`,
     limitMs: waiting(given, true).limitMs,
     next: `ibmcloud ce app get -n ${name}`,

@@ -143,7 +143,7 @@ const submit: Command = {
       json: withoutUndefined({ name: given.text('name'), build_name: build }),
     })
     const name = String(submitted.name)
-    const raw = wait ? await ended(context, { name, limitMs }) : submitted
+    const raw = wait ? await ended(context, given, { name, limitMs }) : submitted
     await made(context, RUN, { raw, given })
     if (wait && raw.status === 'failed')
       throw new Failed(
@@ -152,8 +152,9 @@ const submit: Command = {
   },
 }
 
-async function ended(context: Context, { name, limitMs }: { name: string; limitMs: number }): Promise<Item> {
+async function ended(context: Context, given: Given, { name, limitMs }: { name: string; limitMs: number }): Promise<Item> {
   return waitFor(context, {
+    tell: (text) => say(context, given, text),
     what: `The build run ${name}`,
     limitMs,
     next: `ibmcloud ce buildrun get -n ${name}`,

@@ -159,6 +159,7 @@ async function start(context: Context, given: Given, asked: Item): Promise<void>
   if (wait) {
     say(context, given, `Waiting for job run '${name}' to end...`)
     raw = await waitFor(context, {
+      tell: (text) => say(context, given, text),
       what: `The job run ${name}`,
       limitMs,
       next: `ibmcloud ce jobrun get -n ${name}`,

@@ -55,6 +55,7 @@ async function build(context: Context, given: Given, { name, folder, image }: { 
   const run = await codeEngine.createBuildRun(project, { build_name: name })
   say(context, given, `Submitting build run '${run.name}'...`)
   const built = await waitFor(context, {
+    tell: (text) => say(context, given, text),
     what: `The build run ${run.name}`,
     limitMs: (given.whole('build-timeout') ?? 600) * 1_000,
     next: `ibmcloud ce buildrun get -n ${run.name}`,

@@ -77,6 +77,7 @@ const create: Command = {
     const id = String(raw.id)
     if (wait)
       raw = await waitFor(context, {
+        tell: (text) => say(context, given, text),
         what: `The project ${name}`,
         limitMs,
         next: `ibmcloud ce project get --id ${id}`,

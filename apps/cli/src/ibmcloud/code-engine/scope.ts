@@ -81,6 +81,8 @@ export function waiting(given: Given, normally: boolean): { wait: boolean; limit
   return { wait: given.is('no-wait') ? false : (given.maybe('wait') ?? normally), limitMs: seconds * 1_000 }
 }
 
+const TELL_MS = 10_000
+
 /** Whether a call had no answer, or one that says to come back: it was tried several times then. */
 export function isLost(error: unknown): error is ApiFailure {
   return error instanceof ApiFailure && (error.status === 0 || error.status === 503)
@@ -95,14 +97,29 @@ export function lost(what: string, next: string, { message }: ApiFailure): Faile
 /** Asks until it is done. Throws Failed, with what to type next, after the limit, and where the platform does not answer any more. */
 export async function waitFor(
   { world }: Pick<Context, 'world'>,
-  options: { what: string; limitMs: number; next: string; ask: () => Promise<Item>; isDone: (item: Item) => boolean },
+  options: {
+    what: string
+    limitMs: number
+    next: string
+    ask: () => Promise<Item>
+    isDone: (item: Item) => boolean
+    /** Says how it goes: at once when its status changes, and now and then. */
+    tell: (text: string) => void
+  },
 ): Promise<Item> {
-  const endsAt = world.monotonicMs() + options.limitMs
+  const beganAt = world.monotonicMs()
+  const endsAt = beganAt + options.limitMs
+  let told = { at: beganAt, status: '' }
   for (;;) {
     const item = await options.ask().catch((error: unknown) => {
       throw isLost(error) ? lost(options.what, options.next, error) : error
     })
     if (options.isDone(item)) return item
+    const [status, now] = [String(item.status ?? ''), world.monotonicMs()]
+    if (status !== told.status || now - told.at >= TELL_MS) {
+      options.tell(`  ${status}${now - beganAt >= 1_000 ? ` after ${Math.round((now - beganAt) / 1_000)} s` : ''}`)
+      told = { at: now, status }
+    }
     if (world.monotonicMs() > endsAt)
       throw new Failed(`${options.what} is not done after ${Math.round(options.limitMs / 1_000)} s: it goes on.\nSee how it is with: ${options.next}`)
     await world.sleep(100)
