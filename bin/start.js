@@ -26,7 +26,7 @@ export async function start({ role, source }) {
   await import(pathToFileURL(file).href)
 }
 
-const BUNDLED = new Set(['ibmcloud'])
+const BUNDLED = new Set(['certificate', 'ibmcloud'])
 
 /** Makes the one file for the next time, behind the command that has just ended. */
 function makeBundle(fs, base) {

@@ -1,10 +1,10 @@
-// Makes one file of `ibmcloud`, which starts in two thirds of the time that its 40 modules take (docs/reference/benchmarks.md). bin/start.js
+// Makes one file each of `ibmcloud` and `everleaf certificate`, which start in two thirds of the time that their modules take (docs/reference/benchmarks.md). bin/start.js
 // runs this behind a command that had to start from source, and takes the file as long as none of its sources has changed.
 import { mkdirSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const folder = 'node_modules/.cache/everleaf-commands'
-const [file, list] = [join(folder, 'ibmcloud.mjs'), join(folder, 'ibmcloud.json')]
+const COMMANDS = { ibmcloud: 'apps/cli/src/ibmcloud/main.ts', certificate: 'apps/cli/src/certificate/main.ts' }
 mkdirSync(folder, { recursive: true })
 // Commands that start at once from source would all make it.
 const making = join(folder, 'making')
@@ -18,38 +18,43 @@ try {
 process.once('exit', () => rmdirSync(making))
 const began = Date.now()
 const { build } = await import('esbuild')
-const { outputFiles, metafile } = await build({
-  entryPoints: ['apps/cli/src/ibmcloud/main.ts'],
-  bundle: true,
-  write: false,
-  metafile: true,
-  platform: 'node',
-  target: 'node26',
-  format: 'esm',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'eof',
-  logLevel: 'warning',
-  plugins: [
-    {
-      // An import of a built-in reads all its getters, of which node:fs's loads its promises: 3 ms. This way takes it as it is.
-      name: 'built-ins as they are',
-      setup({ onResolve, onLoad }) {
-        onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }))
-        onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => ({ contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})` }))
+for (const [role, source] of Object.entries(COMMANDS)) await makeOne(role, source)
+
+async function makeOne(role: string, source: string): Promise<void> {
+  const [file, list] = [join(folder, `${role}.mjs`), join(folder, `${role}.json`)]
+  const { outputFiles, metafile } = await build({
+    entryPoints: [source],
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    target: 'node26',
+    format: 'esm',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'eof',
+    logLevel: 'warning',
+    plugins: [
+      {
+        // An import of a built-in reads all its getters, of which node:fs's loads its promises: 3 ms. This way takes it as it is.
+        name: 'built-ins as they are',
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }))
+          onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => ({ contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})` }))
+        },
       },
-    },
-  ],
-  banner: { js: "const require = (name) => process.getBuiltinModule('node:' + name.replace(/^node:/, ''));" },
-})
-// The lock file stands for all packages.
-const sources = [...Object.keys(metafile.inputs).filter((path) => !/^builtin:|node_modules\//.test(path)), 'package-lock.json']
-// In this order: a list without its file, or with another, must never be seen.
-rmSync(list, { force: true })
-writeFileSync(`${file}.${process.pid}`, outputFiles[0]?.contents ?? '')
-renameSync(`${file}.${process.pid}`, file)
-const stats = sources.map((path) => [path, statSync(path)] as const)
-// What was edited meanwhile may be in it or not.
-if (stats.some(([, { mtimeMs }]) => mtimeMs >= began)) process.exit(0)
-writeFileSync(`${list}.${process.pid}`, JSON.stringify(stats.map(([path, { mtimeMs, size }]) => [path, mtimeMs, size])))
-renameSync(`${list}.${process.pid}`, list)
+    ],
+    banner: { js: "const require = (name) => process.getBuiltinModule('node:' + name.replace(/^node:/, ''));" },
+  })
+  // The lock file stands for all packages.
+  const sources = [...Object.keys(metafile.inputs).filter((path) => !/^builtin:|node_modules\//.test(path)), 'package-lock.json']
+  // In this order: a list without its file, or with another, must never be seen.
+  rmSync(list, { force: true })
+  writeFileSync(`${file}.${process.pid}`, outputFiles[0]?.contents ?? '')
+  renameSync(`${file}.${process.pid}`, file)
+  const stats = sources.map((path) => [path, statSync(path)] as const)
+  // What was edited meanwhile may be in it or not.
+  if (stats.some(([, { mtimeMs }]) => mtimeMs >= began)) return
+  writeFileSync(`${list}.${process.pid}`, JSON.stringify(stats.map(([path, { mtimeMs, size }]) => [path, mtimeMs, size])))
+  renameSync(`${list}.${process.pid}`, list)
+}

@@ -1,6 +1,7 @@
-// Writes docs/reference/{cli,errors,gate,ignored,renewals,sync}.md and everleaf.schema.json from the lists in the code; with --check, fails when a page is not what the code says.
-import { readFileSync, writeFileSync } from 'node:fs'
+// Writes docs/reference/{cli,errors,gate,ignored,renewals,sync}.md, reasons/ and everleaf.schema.json from the lists in the code; with --check, fails when a page is not what the code says.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { allFamilies } from '../apps/cli/src/ibmcloud/families.ts'
+import { explanations } from '../apps/cli/src/certificate/explain.ts'
 import { usage } from '../apps/cli/src/ibmcloud/help.ts'
 import { EXAMPLE, members, publishedSchema } from '../apps/cli/src/renew/manifest-schema.ts'
 import { VARIABLES } from '../apps/sync/src/config.ts'
@@ -63,6 +64,14 @@ Code Engine's API takes no source from a machine: IBM's own command line sends i
 has none it says which two \`ibmcloud\` commands build \`apps/sync/dist\`, and takes the image by \`sync: { image, imageSecret }\`.
 `
 
+const REASONS_FOLDER = 'docs/reference/reasons'
+const reasons = explanations()
+
+/** A command begins with its program; everything else is a sentence. */
+function mended(mend: string): string {
+  return /^(?:openssl|printf) /.test(mend) ? `\`\`\`\n${mend}\n\`\`\`` : mend
+}
+
 const families = await allFamilies()
 const pages = {
   'docs/reference/cli.md': [
@@ -87,7 +96,7 @@ const pages = {
     'The gate stands before every replacement: sync asks it, and Code Engine before it serves a new pair. `code`: what it means.',
     table(
       ['code', 'meaning', 'how to mend it'],
-      Object.entries(REASONS).map(([code, meaning]) => [`\`${code}\``, meaning, MENDS[code as ReasonCode]]),
+      Object.entries(REASONS).map(([code, meaning]) => [`[\`${code}\`](reasons/${code}.md)`, meaning, MENDS[code as ReasonCode]]),
     ),
   ],
   'docs/reference/ignored.md': [
@@ -102,6 +111,20 @@ const pages = {
         )}`,
     ),
   ],
+  [`${REASONS_FOLDER}/README.md`]: [
+    '# Every reason against a certificate',
+    'What the gate and `everleaf certificate check` answer with. `everleaf certificate explain CODE` prints the same.',
+    table(
+      ['code', 'meaning'],
+      reasons.map(({ code, means }) => [`[\`${code}\`](${code}.md)`, means]),
+    ),
+  ],
+  ...Object.fromEntries(
+    reasons.map(({ code, means, why, mend }) => [
+      `${REASONS_FOLDER}/${code}.md`,
+      [`# ${code}`, means, '## Why it matters', why, '## How to mend it', mended(mend), '[All reasons](README.md)'],
+    ]),
+  ),
   'docs/reference/renewals.md': [
     '# everleaf.yaml, and what `everleaf renew` does with it',
     RENEWALS.trim(),
@@ -132,6 +155,16 @@ const files = {
 }
 const isCheck = process.argv.includes('--check')
 let stale = 0
+mkdirSync(REASONS_FOLDER, { recursive: true })
+for (const name of readdirSync(REASONS_FOLDER)) {
+  const file = `${REASONS_FOLDER}/${name}`
+  if (Object.hasOwn(files, file)) continue
+  if (!isCheck) rmSync(file)
+  else {
+    stale++
+    console.log(`${file} explains no reason that there is. Run: node bin/with-node.js tools/reference.ts`)
+  }
+}
 for (const [file, text] of Object.entries(files)) {
   if (!isCheck) writeFileSync(file, text)
   else if (read(file) !== text) {

@@ -1,5 +1,4 @@
-import { Duplex } from 'node:stream'
-import { connect, createSecureContext, TLSSocket } from 'node:tls'
+import type { Duplex } from 'node:stream'
 import { readCertificate } from './certificate.ts'
 import { parsePem } from './pem.ts'
 
@@ -24,9 +23,11 @@ export async function provesPair(chain: string, privateKey: string, { signal }: 
   }
 }
 
-function shakeHands(chain: string, privateKey: string, signal?: AbortSignal): Promise<Uint8Array> {
+async function shakeHands(chain: string, privateKey: string, signal?: AbortSignal): Promise<Uint8Array> {
+  // Loaded by the first proof: the gate is asked by commands that have no key.
+  const [{ connect, createSecureContext, TLSSocket }, { Duplex }] = await Promise.all([import('node:tls'), import('node:stream')])
   const secureContext = createSecureContext({ cert: chain, key: privateKey, minVersion: 'TLSv1.2' })
-  const [near, far] = duplexPair()
+  const [near, far] = duplexPair(Duplex)
   const server = new TLSSocket(far, { isServer: true, secureContext })
   // Trust is the gate's question; here a certificate from anyone will do.
   const client = connect({ socket: near, rejectUnauthorized: false, minVersion: 'TLSv1.2' })
@@ -53,9 +54,9 @@ function shakeHands(chain: string, privateKey: string, signal?: AbortSignal): Pr
 }
 
 // node:stream has one of its own, but not on every Node 20 that runs sync's bundle.
-function duplexPair(): [Duplex, Duplex] {
+function duplexPair(Stream: typeof Duplex): [Duplex, Duplex] {
   const make = (other: () => Duplex) =>
-    new Duplex({
+    new Stream({
       read() {},
       write(chunk, _encoding, done) {
         other().push(chunk)

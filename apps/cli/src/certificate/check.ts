@@ -94,16 +94,17 @@ async function judge(files: readonly string[], { key, host = [], trust }: CheckO
     ...(position === undefined ? {} : placeIn(position, { texts, key, trust })),
   })
   const certificates = readable(text).map(shown)
-  const verdict = examine(question)
+  // What only the profile of public authorities forbids is worth knowing, and no fault of a private one.
+  const strict = examine({ ...question, rules: 'web' })
+  // Usually there is nothing, and the question need not be asked again by the rules of clients.
+  const verdict = strict.accept || trust === 'public' ? strict : examine(question)
   if (!verdict.accept) return { fit: false, certificates, faults: verdict.reasons.map(finding), warnings: [] }
   const proof = privateKey === undefined ? undefined : await provesPair(verdict.chain, privateKey)
   if (proof?.proven === false) {
-    const [message, mend] = SERVED_REASONS.handshake
-    const fault = { code: 'handshake', message: `${message} ${proof.message}`, mend }
+    const { means, mend } = SERVED_REASONS.handshake
+    const fault = { code: 'handshake', message: `${means} ${proof.message}`, mend }
     return { fit: false, certificates, faults: [fault], warnings: [] }
   }
-  // What only the profile of public authorities forbids is worth knowing, and no fault of a private one.
-  const strict = examine({ ...question, rules: 'web' })
   const warnings = [...verdict.warnings, ...(strict.accept ? [] : strict.reasons)].map(finding)
   return { fit: true, certificates, faults: [], warnings, chain: verdict.chain }
 }

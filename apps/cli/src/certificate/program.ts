@@ -36,6 +36,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       return checkCertificate(words.operands, optionsOf(words), around)
     },
   },
+  explain: {
+    usage: 'explain [--json] [CODE…]',
+    about: 'What a word of check means, why it matters, and how it is mended; without one, all of them.',
+    options: { json: { kind: 'flag', about: 'a list of JSON objects' } },
+    async run(words, { terminal, write }) {
+      const { explainCodes } = await import('./explain.ts')
+      explainCodes(words.operands, { json: words.flag('json'), terminal, write })
+      return true
+    },
+  },
 }
 
 function optionsOf(words: Words) {

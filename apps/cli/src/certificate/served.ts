@@ -247,8 +247,8 @@ function whole(findings: readonly Finding[], looks: number): Finding[] {
 }
 
 function finding(code: ServedCode, detail: string): Finding {
-  const [message, mend] = SERVED_REASONS[code]
-  return { code, message: `${message} ${detail}`, mend }
+  const { means, mend } = SERVED_REASONS[code]
+  return { code, message: `${means} ${detail}`, mend }
 }
 
 function reasonFound({ code, message }: Reason): Finding {

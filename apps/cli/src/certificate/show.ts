@@ -44,6 +44,8 @@ export function drawCertificates(certificates: readonly Shown[], terminal: Termi
 export function drawFindings({ faults, warnings }: { faults: readonly Finding[]; warnings: readonly Finding[] }, terminal: Terminal): void {
   for (const fault of faults) say(fault, terminal.red('wrong'), terminal)
   for (const warning of warnings) say(warning, 'note ', terminal)
+  const codes = new Set([...faults, ...warnings].map(({ code }) => code))
+  if (codes.size > 0) terminal.line(terminal.dim(`why it matters: everleaf certificate explain ${[...codes].join(' ')}`))
 }
 
 function say({ code, message, mend, file, line, seen }: Finding, word: string, terminal: Terminal): void {

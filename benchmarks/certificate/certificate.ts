@@ -1,0 +1,87 @@
+// How long the gate takes: a decision on three certificates, on the worst that can be given, its import, and `everleaf certificate check`.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { decide, examine } from '@everleaf/pki'
+import { type Authority, createAuthority, issueLeaf } from '@everleaf/pki/issue'
+import { ROOT } from '@everleaf/tests/support/platform'
+import { ms, option, percentile, report } from '../lib.ts'
+
+const TIMES = option('times', 25)
+const now = new Date()
+const life = { now, lifeMs: 30 * 86_400_000 }
+const root = await createAuthority({ name: 'Bench root', ...life })
+const authority = await createAuthority({ name: 'Bench', parent: root, ...life })
+const leaf = await issueLeaf({ authority, names: ['shop.example.com'], ...life })
+const chain = leaf.certificate + authority.certificate + root.certificate
+const median = (values: readonly number[]) => percentile(values, 0.5)
+function timed(work: () => unknown): number {
+  const began = performance.now()
+  work()
+  return performance.now() - began
+}
+
+// Warm, as in sync and in core: both ask for one certificate after the other.
+const ask = () => decide({ bundle: { certificate: chain }, privateKey: leaf.privateKey, boundHosts: ['shop.example.com'], accept: [], now })
+for (let n = 0; n < 50; n++) if (!ask().accept) throw new Error('the gate refuses a flawless bundle')
+const decisions = Array.from({ length: 200 }, () => timed(ask))
+
+// Nine authorities of one name, each signed by each other: as many paths as there are orders of them.
+const WORST = {
+  '10 MB of white space': ' \n'.repeat(5_000_000),
+  '1,000 certificates': leaf.certificate.repeat(1000),
+  'nine authorities that signed each other': await crossed(),
+}
+const before = process.memoryUsage().rss
+const worst = Object.entries(WORST).map(([what, certificate]) => {
+  const tookMs = timed(() => examine({ bundle: { certificate }, boundHosts: ['shop.example.com'], accept: [], trust: { roots: root.certificate }, now }))
+  return { what, tookMs }
+})
+const grownMb = (process.memoryUsage().rss - before) / 2 ** 20
+const slowest = worst.reduce((one, other) => (other.tookMs > one.tookMs ? other : one))
+
+execFileSync(process.execPath, ['tools/build-commands.ts'], { cwd: ROOT, stdio: 'inherit' })
+const folder = mkdtempSync(join(tmpdir(), 'everleaf-bench-'))
+const file = join(folder, 'chain.pem')
+writeFileSync(file, chain)
+const run = (words: readonly string[]) => timed(() => spawnSync(process.execPath, words, { cwd: ROOT, stdio: 'ignore' }))
+const gate = JSON.stringify(join(ROOT, 'packages/pki/src/index.ts'))
+const cached = "process.getBuiltinModule('node:module').enableCompileCache(process.env.EVERLEAF_BENCH_CACHE);"
+process.env.EVERLEAF_BENCH_CACHE = join(folder, 'cache')
+const commands = {
+  empty: ['-e', ''],
+  check: ['bin/everleaf', 'certificate', 'check', file],
+  nothing: ['--input-type=module', '-e', cached],
+  gate: ['--input-type=module', '-e', `${cached} await import(${gate})`],
+}
+for (const words of Object.values(commands)) run(words)
+const took = Object.fromEntries(Object.keys(commands).map((name) => [name, [] as number[]])) as Record<keyof typeof commands, number[]>
+// In turns, so that what else the machine does falls on all of them.
+for (let n = 0; n < TIMES; n++) for (const name of Object.keys(commands) as (keyof typeof commands)[]) took[name].push(run(commands[name]))
+rmSync(folder, { recursive: true })
+
+const [empty, check, importMs] = [median(took.empty), median(took.check), median(took.gate) - median(took.nothing)]
+report('certificate', [
+  { what: 'decision on three certificates and a key, warm, median of 200', value: ms(median(decisions)), reach: '2 ms', met: median(decisions) <= 2 },
+  { what: `the worst that can be given (${slowest.what})`, value: ms(slowest.tookMs), reach: '1 s', met: slowest.tookMs <= 1000 },
+  { what: 'memory that the worst needs', value: `${grownMb.toFixed(0)} MiB`, reach: '64 MiB', met: grownMb <= 64 },
+  { what: `import of the gate from source, compiled before (an empty program: ${ms(empty)})`, value: ms(importMs), reach: '10 ms', met: importMs <= 10 },
+  {
+    what: `everleaf certificate check, start to exit, median of ${TIMES}`,
+    value: `${ms(check)}, ${(check / empty).toFixed(2)} times an empty program`,
+    reach: '1.5 times',
+    met: check <= 1.5 * empty,
+  },
+])
+
+async function crossed(): Promise<string> {
+  const keys: Authority[] = []
+  for (let n = 0; n < 3; n++) keys.push(await createAuthority({ name: 'Crossed', ...life, pathLength: 9 }))
+  const certificates: string[] = []
+  for (const parent of keys)
+    for (let n = 0; n < 3; n++) certificates.push((await createAuthority({ name: 'Crossed', parent, ...life, pathLength: 9 })).certificate)
+  const [signer] = keys
+  if (signer === undefined) throw new Error('no authority was made')
+  return [(await issueLeaf({ authority: signer, names: ['shop.example.com'], ...life })).certificate, ...certificates].join('')
+}
