@@ -21,7 +21,12 @@ await import('../apps/sync/build.ts')
 // Core and the issuing of certificates are chunks of their own: edge does not load them.
 await build({
   ...common,
-  entryPoints: { everleaf: 'apps/everleaf/src/main.ts', cli: 'apps/cli/src/main.ts', ibmcloud: 'apps/cli/src/ibmcloud/main.ts', certificate: 'apps/cli/src/certificate/main.ts' },
+  entryPoints: {
+    everleaf: 'apps/everleaf/src/main.ts',
+    cli: 'apps/cli/src/main.ts',
+    ibmcloud: 'apps/cli/src/ibmcloud/main.ts',
+    certificate: 'apps/cli/src/certificate/main.ts',
+  },
   outdir: 'dist',
   outExtension: { '.js': '.mjs' },
   splitting: true,
