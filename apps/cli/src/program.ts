@@ -178,7 +178,7 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .passThroughOptions()
     .action(async (words: string[]) => {
       const { runCertificate } = await import('./certificate/program.ts')
-      end((await runCertificate(words, { world, terminal, write })) ? STATUS.done : STATUS.notProven)
+      end((await runCertificate(words, { world, terminal, write, home })) ? STATUS.done : STATUS.notProven)
     })
 
   addRenewCommands(program, { around, world, end })

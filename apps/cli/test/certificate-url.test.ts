@@ -60,7 +60,7 @@ type Report = {
 
 async function check(port: number, ...words: readonly string[]): Promise<Report & { codes: string[]; warned: string[] }> {
   let text = ''
-  const around = { world, terminal: silentTerminal(), write: (part: string) => void (text += part) }
+  const around = { world, terminal: silentTerminal(), write: (part: string) => void (text += part), home: join(folder, 'nowhere') }
   const connectTo = words.includes('--connect') ? [] : ['--connect', `127.0.0.1:${port}`]
   await runCertificate(['check', '--url', HOST, ...connectTo, '--trust', rootFile, '--json', ...words], around)
   const report = JSON.parse(text)

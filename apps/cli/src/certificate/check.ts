@@ -63,15 +63,24 @@ async function lookAt(
   { options, files, now, world }: { options: CheckOptions; files: readonly string[]; now: Date; world: Around['world'] },
 ): Promise<Served> {
   const { connect = [], timeout, host = [], trust } = options
-  const seconds = timeout === undefined ? LIMIT_S : Number(timeout)
-  if (!(seconds > 0 && seconds <= LONGEST_S)) throw new WrongUse(`--timeout: ${timeout} is no number of seconds from 0.1 to ${LONGEST_S}.`)
   const expected = files.length === 0 ? undefined : leafOf(files.flatMap((file) => readable(read(file))))
   const { lookAtServer } = await import('./served.ts')
-  const question = { url, limitMs: seconds * 1000, hosts: host, now, connect }
-  return lookAtServer({ ...question, ...(trust === undefined ? {} : { trust: trustOf(trust) }), ...(expected === undefined ? {} : { expected }) }, world)
+  const question = { url, limitMs: secondsOf(timeout) * 1000, hosts: host, now, connect }
+  const { served } = await lookAtServer(
+    { ...question, ...(trust === undefined ? {} : { trust: trustOf(trust) }), ...(expected === undefined ? {} : { expected }) },
+    world,
+  )
+  return served
 }
 
-function leafOf(certificates: readonly Certificate[]): Certificate | undefined {
+/** How long each look may take. */
+export function secondsOf(timeout: string | undefined): number {
+  const seconds = timeout === undefined ? LIMIT_S : Number(timeout)
+  if (!(seconds > 0 && seconds <= LONGEST_S)) throw new WrongUse(`--timeout: ${timeout} is no number of seconds from 0.1 to ${LONGEST_S}.`)
+  return seconds
+}
+
+export function leafOf(certificates: readonly Certificate[]): Certificate | undefined {
   return certificates.find(({ basicConstraints }) => basicConstraints?.ca !== true) ?? certificates[0]
 }
 
@@ -109,17 +118,17 @@ async function judge(files: readonly string[], { key, host = [], trust }: CheckO
   return { fit: true, certificates, faults: [], warnings, chain: verdict.chain }
 }
 
-function trustOf(trust: string): Trust {
+export function trustOf(trust: string): Trust {
   return trust === 'public' ? 'public' : { roots: read(trust) }
 }
 
-function timeOf(text: string): Date {
+export function timeOf(text: string): Date {
   const time = new Date(text)
   if (Number.isNaN(time.getTime())) throw new WrongUse(`--at: ${text} is no time; write it as 2027-01-31T12:00:00Z.`)
   return time
 }
 
-function read(file: string): string {
+export function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
@@ -154,7 +163,7 @@ function placeIn({ field, line }: NonNullable<Reason['position']>, { texts, key,
   return { line }
 }
 
-function readable(text: string): Certificate[] {
+export function readable(text: string): Certificate[] {
   return (parsePem(text).blocks ?? []).flatMap(({ label, der }) => {
     if (!label.endsWith('CERTIFICATE')) return []
     try {

@@ -8,6 +8,8 @@ export interface Around {
   readonly world: World
   readonly terminal: Terminal
   readonly write: (text: string) => void
+  /** Where a platform is looked for. */
+  readonly home: string
 }
 
 interface Command extends Grammar {
@@ -34,6 +36,27 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     async run(words, around) {
       const { checkCertificate } = await import('./check.ts')
       return checkCertificate(words.operands, optionsOf(words), around)
+    },
+  },
+  readiness: {
+    usage: 'readiness [options] [HOST[:PORT]…]',
+    about:
+      'How ready certificates are for shorter lives: what is left, when each is due, what weakens it; of hosts, of files, or of all secrets of the running\nplatform where none is named. Exit status: 0 all well and none due, 1 not, 2 wrong use, 3 no platform.',
+    options: {
+      file: { kind: 'list', value: 'file', about: 'a PEM file; may be repeated' },
+      trust: { kind: 'value', value: 'public|file', about: 'the roots that each must lead to' },
+      at: { kind: 'value', value: 'time', about: 'judge at this time, ISO 8601' },
+      timeout: { kind: 'value', value: 'seconds', about: 'how long each look at a host may take (5)' },
+      ari: { kind: 'value', value: 'url', about: "ask the issuer's ACME directory when to renew (RFC 9773); otherwise it is not asked" },
+      svg: { kind: 'value', value: 'file', about: 'write a timeline there' },
+      json: { kind: 'flag', about: 'one JSON object' },
+    },
+    async run(words, around) {
+      const { showReadiness } = await import('./readiness.ts')
+      const { trust, at, timeout } = optionsOf(words)
+      const [ari, svg] = [words.value('ari'), words.value('svg')]
+      const given = Object.fromEntries(Object.entries({ trust, at, timeout, ari, svg }).filter(([, value]) => value !== undefined))
+      return showReadiness(words.operands, { ...given, file: words.list('file'), json: words.flag('json') }, around)
     },
   },
   explain: {

@@ -56,6 +56,11 @@ export const SERVED_REASONS = {
     why: 'It was renewed and is not served: one of the commonest outages there are, on the day on which the old one ends.',
     mend: 'Reload the server, and see that it reads this file; everleaf renew does it and proves it.',
   },
+  'issuer-ends-first': {
+    means: 'An issuer in the chain ends before the certificate does.',
+    why: 'The certificate fails on the day on which its issuer ends, weeks before the one that everybody has in the calendar.',
+    mend: 'Renew it before the issuer ends, and take the new intermediate certificates with it.',
+  },
   handshake: {
     means: 'No TLS handshake can be completed with the certificate and its key.',
     why: 'Every connection would fail from the moment this is served.',

@@ -45,13 +45,16 @@ export interface Served {
 const MAX_ADDRESSES = 4
 
 /** Looks at a server from every side at once, and says what is wrong with what it serves. Throws WrongUse for a place that is none. */
-export async function lookAtServer(question: Question, world: World): Promise<Served> {
+export async function lookAtServer(question: Question, world: World): Promise<{ readonly served: Served; readonly read: readonly (readonly Certificate[])[] }> {
   const { host, port } = placeOf('--url', question.url, 443)
   const places = question.connect.length === 0 ? [{ host, port }] : question.connect.map((text) => placeOf('--connect', text, port))
   const found = await Promise.all(places.map(async (place) => await addressesOf(place, { limitMs: question.limitMs, world })))
   const addresses = found.flat()
   if (addresses.length === 0)
-    return { host, port, looks: [], chains: [], faults: [finding('no-address', `(${places.map((place) => place.host).join(', ')})`)], warnings: [] }
+    return {
+      served: { host, port, looks: [], chains: [], faults: [finding('no-address', `(${places.map((place) => place.host).join(', ')})`)], warnings: [] },
+      read: [],
+    }
   const targets = addresses.flatMap((place) =>
     VERSIONS.map((version): Target => ({ ...place, version, limitMs: question.limitMs, ...(isIP(host) === 0 ? { serverName: host } : {}) })),
   )
@@ -59,7 +62,7 @@ export async function lookAtServer(question: Question, world: World): Promise<Se
   const chains = distinctChains(looks)
   const judged = chains.map((chain) => judge(chain, host, question))
   const failed = failures(looks)
-  return {
+  const served = {
     host,
     port,
     looks: looks.map(({ target, answer }) => seen(target, answer)),
@@ -80,6 +83,7 @@ export async function lookAtServer(question: Question, world: World): Promise<Se
       ),
     ],
   }
+  return { served, read: chains.map(({ certificates }) => certificates) }
 }
 
 /** `HOST`, `HOST:PORT`, `[V6]:PORT` or an address of the web, in ASCII. */
