@@ -50,7 +50,7 @@ function criticalityFaults({ listed, subject }: Certificate, place: Place): Reas
     [IDS.subjectKeyId, 'subject key identifier', false],
     [IDS.authorityKeyId, 'authority key identifier', false],
     [IDS.policyConstraints, 'policy constraints', true],
-    [IDS.authorityInfo, 'authority information access', false],
+    // Not the authority information: where it is critical, the gate refuses it already as one that clients do not understand.
     [IDS.extendedKeyUsage, 'extended key usage', false],
     ...(place === 'leaf' ? [[IDS.altNames, 'subject alternative name', !named] as const] : [[IDS.basicConstraints, 'basic constraints', true] as const]),
   ]
