@@ -1,3 +1,4 @@
+/* eslint no-template-curly-in-string: off -- the rules are quoted as they stand in the source */
 import assert from 'node:assert/strict'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,7 +31,7 @@ const forge = createForge(now)
 const HOST = 'shop.example.com'
 const [SERVER_AUTH, ANY] = ['1.3.6.1.5.5.7.3.1', '2.5.29.37.0'] as const
 const [rootKey, authorityKey, leafKey] = [ecKey(), ecKey(), ecKey()]
-const [rootId, rootAki] = keyIdentifiers(rootKey, rootKey) as [Buffer, Buffer]
+const [rootId] = keyIdentifiers(rootKey, rootKey) as [Buffer, Buffer]
 const [authorityId, authorityAki] = keyIdentifiers(authorityKey, rootKey) as [Buffer, Buffer]
 const [leafId, leafAki] = keyIdentifiers(leafKey, authorityKey) as [Buffer, Buffer]
 const serverAuth = extendedKeyUsage(SERVER_AUTH)
