@@ -4,6 +4,7 @@ import { bitString, children, DerError, type Element, expectTag, integerBytes, r
 import { type Extensions, readExtensions } from './extensions.ts'
 import { type Name, readName, sameName } from './names.ts'
 import { writePem } from './pem.ts'
+import { verifies } from './verify.ts'
 
 /** What is read of one certificate. Everything here was checked for form; nothing for trust. */
 export interface Certificate extends Extensions {
@@ -22,6 +23,8 @@ export interface Certificate extends Extensions {
   /** The SubjectPublicKeyInfo. */
   readonly spki: Uint8Array
   readonly signature: SignatureFacts
+  /** What is signed, and the signature's bits. */
+  readonly signed: { readonly data: Uint8Array; readonly signature: Uint8Array }
   /** False where the two places that name the signature algorithm differ. */
   readonly signatureConsistent: boolean
   /** Subject and issuer are the same name. */
@@ -33,7 +36,8 @@ export interface Certificate extends Extensions {
 /** Reads one certificate; throws DerError where it is not strict DER of X.509, or OpenSSL cannot read it. */
 export function readCertificate(der: Uint8Array): Certificate {
   const [tbs, outer, signature] = children(readDer(der, TAG.sequence))
-  bitString(signature)
+  const { bytes: signatureBytes, unused } = bitString(signature)
+  if (unused !== 0) throw new DerError('a signature that is no whole bytes')
   const parts = children(expectTag(tbs, TAG.sequence))
   const version = parts[0]?.tag === 0xa0 ? smallInteger(children(expectTag(parts.shift()))[0]) + 1 : 1
   const [serial, inner, issuer, validity, subject, spki, ...optional] = parts
@@ -57,6 +61,7 @@ export function readCertificate(der: Uint8Array): Certificate {
     publicKey: publicKeyFacts(expectTag(spki, TAG.sequence)),
     spki: expectTag(spki).bytes,
     signature: signatureFacts(expectTag(inner, TAG.sequence)),
+    signed: { data: expectTag(tbs).bytes, signature: signatureBytes },
     signatureConsistent: Buffer.compare(expectTag(inner).bytes, expectTag(outer).bytes) === 0,
     selfIssued: sameName(subjectName, issuerName),
     dnsNames: (extensions.altNames ?? []).filter(({ kind }) => kind === 'dns').map(({ value }) => value),
@@ -108,7 +113,10 @@ function parseWithOpenssl(der: Uint8Array): X509Certificate {
 /** Whether the signature on `certificate` was made with the key of `issuer`; says nothing about names or rights. */
 export function isSignedBy(certificate: Certificate, issuer: Certificate): boolean {
   try {
-    return toX509(certificate).verify(toX509(issuer).publicKey)
+    const key = toX509(issuer).publicKey
+    const { signed, signature, signatureConsistent } = certificate
+    if (!signatureConsistent) return false
+    return verifies({ name: signature.name, key, ...signed }) ?? toX509(certificate).verify(key)
   } catch {
     // A key that OpenSSL cannot use, or one of another kind than the signature, has not signed this.
     return false

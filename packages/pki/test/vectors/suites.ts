@@ -21,11 +21,11 @@ export interface Score {
 const FOLDER = process.env.EVERLEAF_VECTORS ?? join(import.meta.dirname, '../../../../../shared/vectors')
 
 /** The suite's file, or undefined after its name was noted among what could not run. */
-function vectors(file: string): Buffer | undefined {
+export function vectors(file: string): Buffer | undefined {
   const path = join(FOLDER, file)
   if (existsSync(path)) return readFileSync(path)
   const list = process.env.EVERLEAF_COULD_NOT_RUN
-  if (list !== undefined) appendFileSync(list, `${file}: the vectors are not beside the project (EVERLEAF_VECTORS)\n`)
+  if (list !== undefined) appendFileSync(list, `vectors: ${file} is not beside the project (EVERLEAF_VECTORS)\n`)
   return undefined
 }
 
