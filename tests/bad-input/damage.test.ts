@@ -170,7 +170,7 @@ for (const words of [
   ['nothing'],
   ['demo', '--twice'],
   ['renew', 'create'],
-  ['renew', 'show'],
+  ['renew', 'rotate'],
   ['env', 'json'],
   ['up', 'now'],
   ['renew', 'create', 'x', '--host'],

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
+import { request as secureRequest } from 'node:https'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
@@ -35,6 +36,36 @@ async function ask(method: string, path: string, { headers = {}, body, token }: 
 const put = (key: string, body: Buffer | string, headers: Record<string, string> = {}) => ask('PUT', `/kept/${key}`, { body, headers })
 const keysOf = (xml: string) => [...xml.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key]) => key)
 const md5 = (bytes: Buffer | string) => createHash('md5').update(bytes).digest()
+
+test('a bucket is also the first label of a host: over TLS by IBM’s names and ours, on the plain listener by the Host header', async () => {
+  const over = async (host: string, method: string, path: string, { headers = {}, body }: { headers?: Record<string, string>; body?: string } = {}) => {
+    const to = { host: '127.0.0.1', method, path, headers: { host, authorization: `Bearer ${await platform.token()}`, ...headers }, agent: false }
+    return await new Promise<{ status: number; text: string }>((resolve, reject) => {
+      const take = (reply: IncomingMessage) => {
+        let text = ''
+        reply.setEncoding('utf8').on('data', (part: string) => (text += part))
+        reply.once('end', () => resolve({ status: reply.statusCode ?? 0, text }))
+      }
+      const name = host.split(':')[0] ?? ''
+      const asked = host.endsWith(`:${platform.ports.api}`)
+        ? request({ ...to, port: platform.ports.api }, take)
+        : secureRequest({ ...to, port: platform.ports.public, servername: name, ca: readFileSync(String(platform.env.SSL_CERT_FILE)) }, take)
+      asked.once('error', reject).end(body)
+    })
+  }
+  const hosts = ['s3.eu-de', 's3.direct.us-south', 's3.private.eu'].map((endpoint) => `${endpoint}.cloud-object-storage.appdomain.cloud`)
+  for (const endpoint of [...hosts, `s3.everleaf.localhost:${platform.ports.public}`, `s3.everleaf.localhost:${platform.ports.api}`]) {
+    const made = await over(`by-host.${endpoint}`, 'PUT', '/', { headers: { 'ibm-service-instance-id': crn } })
+    assert.equal(made.status, 200, `${endpoint}: ${made.text}`)
+    assert.equal((await over(`by-host.${endpoint}`, 'PUT', '/a/../b%20c', { body: endpoint })).status, 200)
+    assert.deepEqual(await over(`by-host.${endpoint}`, 'GET', '/a/../b%20c'), { status: 200, text: endpoint })
+    assert.deepEqual(keysOf((await over(`by-host.${endpoint}`, 'GET', '/?list-type=2')).text), ['a/../b c'])
+    assert.deepEqual(keysOf((await ask('GET', '/by-host')).text), ['a/../b c'], 'it is the bucket of the path')
+    assert.match((await over(`absent.${endpoint}`, 'GET', '/')).text, /<Code>NoSuchBucket<\/Code>/)
+    assert.equal((await over(`by-host.${endpoint}`, 'DELETE', '/a/../b%20c')).status, 204)
+    assert.equal((await over(`by-host.${endpoint}`, 'DELETE', '/')).status, 204)
+  }
+})
 
 test('an object comes back as it went in, whole, in part, and by its headers alone; its body lies sealed', async () => {
   const body = randomBytes(700_000)

@@ -23,10 +23,11 @@ export function routeSecure(passed: Passed, sni: string | undefined, door: Door,
 /** Routes by path on the plain listener; only names that nobody else can own are answered, against DNS rebinding. */
 export function routePlain(passed: Passed, localPort: number, routes: Routes, rawPaths: readonly string[]): Route {
   const { name, port } = passed.host
-  if (!(LOCAL_NAMES.has(name) && (port ?? 80) === localPort) && !isApiName(name, routes)) {
+  if (!(LOCAL_NAMES.has(name) && (port ?? 80) === localPort) && apiOf(name, routes) === undefined) {
     return misdirected(`This listener answers to localhost:${localPort}, 127.0.0.1:${localPort} and the platform's API names only.`)
   }
-  return toApi(passed.target, rawPaths)
+  const api = apiOf(name, routes)
+  return toApi((api?.label === true ? prefixOf(api, name) : '') + passed.target, rawPaths)
 }
 
 /** 308 to https of the same host; the ACME path is reserved. */
@@ -39,12 +40,23 @@ export function frontAnswer(passed: Passed, publicPort: number): Answer {
 const LOCAL_NAMES = new Set(['localhost', '127.0.0.1', '[::1]'])
 const NO_SUCH_APP: Answer = { status: 404, code: 'resource_not_found', message: 'There is no app at this address.' }
 
-function isApiName(name: string, routes: Routes): boolean {
-  return (['public', 'private'] as const).some((door) => findHost(routes, name, door)?.host.to.kind === 'api')
+type Api = Extract<Binding['host']['to'], { kind: 'api' }>
+
+/** The API that a name stands for on either door. */
+function apiOf(name: string, routes: Routes): Api | undefined {
+  for (const door of ['public', 'private'] as const) {
+    const to = findHost(routes, name, door)?.host.to
+    if (to?.kind === 'api') return to
+  }
+  return undefined
+}
+
+function prefixOf({ prefix, label }: Api, name: string): string {
+  return label === true ? `${prefix}/${name.slice(0, name.indexOf('.'))}` : prefix
 }
 
 function routeBinding(passed: Passed, { host }: Binding, rawPaths: readonly string[]): Route {
-  return host.to.kind === 'workload' ? { workload: host.to.workload } : toApi(host.to.prefix + passed.target, rawPaths)
+  return host.to.kind === 'workload' ? { workload: host.to.workload } : toApi(prefixOf(host.to, passed.host.name) + passed.target, rawPaths)
 }
 
 /** Paths below `rawPaths` hold keys of objects, which are bytes: dots, slashes and percent signs in them mean themselves. */

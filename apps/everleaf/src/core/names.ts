@@ -13,8 +13,17 @@ function objectStorageHosts(region: string): string[] {
   return ['', 'private.', 'direct.'].map((kind) => `s3.${kind}${region}.cloud-object-storage.appdomain.cloud`)
 }
 
+/** By path under the name itself, by host one label below it: that label is the bucket. */
+function objectStorage(...hosts: string[]): ApiHost[] {
+  const prefix = '/object-storage'
+  return hosts.flatMap((host) => [
+    { host, prefix },
+    { host: `*.${host}`, prefix, label: true },
+  ])
+}
+
 type Where = { readonly domain: string; readonly region: string }
-type ApiHost = { readonly host: string; readonly prefix: string }
+type ApiHost = { readonly host: string; readonly prefix: string; readonly label?: true }
 
 /** Every name of an API, Everleaf's own and IBM's, and the path it stands for (api sheets: hosts). */
 export function apiHosts({ domain, region: own }: Where): ApiHost[] {
@@ -25,13 +34,12 @@ export function apiHosts({ domain, region: own }: Where): ApiHost[] {
     // Event Notifications' own path begins with its name already.
     ...at('', `event-notifications.${domain}`),
     ...at('/codeengine', `codeengine.${domain}`),
-    ...at('/object-storage', `s3.${domain}`, ...['us', 'eu', 'ap'].flatMap(objectStorageHosts)),
+    ...objectStorage(`s3.${domain}`, ...['us', 'eu', 'ap', ...regionsWith(own)].flatMap(objectStorageHosts)),
     ...regionsWith(own).flatMap((region) => [
       ...at('/iam', `private.${region}.iam.cloud.ibm.com`),
       ...at('/resource-controller', `private.${region}.resource-controller.cloud.ibm.com`),
       ...at('', `${region}.event-notifications.cloud.ibm.com`, `private.${region}.event-notifications.cloud.ibm.com`),
       ...at('/codeengine', `api.${region}.codeengine.cloud.ibm.com`, `api.private.${region}.codeengine.cloud.ibm.com`),
-      ...at('/object-storage', ...objectStorageHosts(region)),
     ]),
   ]
 }
@@ -47,8 +55,8 @@ export function secretsManagerHosts({ guid, region }: { readonly guid: string; r
   ].map((host) => ({ host, prefix: `/secrets-manager/${guid}` }))
 }
 
-export function hostItem({ prefix }: ApiHost): HostItem {
-  return { listener: 'any', certificate: PLATFORM_CERTIFICATE, to: { kind: 'api', prefix } }
+export function hostItem({ host: _, ...to }: ApiHost): HostItem {
+  return { listener: 'any', certificate: PLATFORM_CERTIFICATE, to: { kind: 'api', ...to } }
 }
 
 /** What the platform's own certificate is for: all API names, and the names of instances by wildcard. */
@@ -59,7 +67,7 @@ export function platformNames({ domain, region }: Where): string[] {
     `*.secrets-manager.${domain}`,
     ...apiHosts({ domain, region })
       .map(({ host }) => host)
-      .filter((host) => !host.endsWith(`.${domain}`)),
+      .filter((host) => host.startsWith('*.') || !host.endsWith(`.${domain}`)),
     ...regionsWith(region).flatMap((one) => [`*.${one}.secrets-manager.appdomain.cloud`, `*.private.${one}.secrets-manager.appdomain.cloud`]),
     'localhost',
     '127.0.0.1',
