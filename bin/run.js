@@ -1,13 +1,12 @@
 // Runs a file under the Node that Everleaf needs, passes signals on and mirrors the exit status.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { COMPILE_CACHE, findNode } from './node26.js'
+import { COMPILE_CACHE } from './node26.js'
 
 const WRONG_MACHINE = 3
 
-/** Starts `file` with `args`; resolves never: the process ends with the child's status. */
-export async function run(file, args) {
-  const node = await findNode()
+/** Starts `file` with `args` under `node`, undefined where there is none; the process ends with the child's status. */
+export function run(node, file, args) {
   if (node === undefined) process.exit(WRONG_MACHINE)
   const env = { NODE_NO_WARNINGS: '1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env }
   const child = spawn(node, [file, ...args], { stdio: 'inherit', env })

@@ -15,9 +15,10 @@ export async function start({ role, source }) {
   const bundle = built || !BUNDLED.has(role) ? undefined : bundleOf(fs, { folder: BUNDLES, role, base })
   const file = built ? `${base}dist/${role}.mjs` : (bundle ?? base + source)
   if (!built && bundle === undefined && BUNDLED.has(role)) process.once('exit', () => makeBundle(fs, base))
-  if ((await findNode()) !== process.execPath) {
+  const node = await findNode()
+  if (node !== process.execPath) {
     const { run } = await import('./run.js')
-    return run(file, process.argv.slice(2))
+    return run(node, file, process.argv.slice(2))
   }
   const module = process.getBuiltinModule('node:module')
   module.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? COMPILE_CACHE)

@@ -2,6 +2,7 @@
 // runs this behind a command that had to start from source, and takes the file as long as none of its sources has changed.
 import { mkdirSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { BUNDLE } from './bundle-options.ts'
 
 const folder = 'node_modules/.cache/everleaf-commands'
 const COMMANDS = { ibmcloud: 'apps/cli/src/ibmcloud/main.ts', certificate: 'apps/cli/src/certificate/main.ts' }
@@ -24,16 +25,9 @@ async function makeOne(role: string, source: string): Promise<void> {
   const [file, list] = [join(folder, `${role}.mjs`), join(folder, `${role}.json`)]
   const { outputFiles, metafile } = await build({
     entryPoints: [source],
-    bundle: true,
+    ...BUNDLE,
     write: false,
     metafile: true,
-    platform: 'node',
-    target: 'node26',
-    format: 'esm',
-    minifySyntax: true,
-    minifyWhitespace: true,
-    legalComments: 'eof',
-    logLevel: 'warning',
     plugins: [
       {
         // An import of a built-in reads all its getters, of which node:fs's loads its promises: 3 ms. This way takes it as it is.

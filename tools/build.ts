@@ -1,16 +1,10 @@
 // npm run build: one bundled file for each role into dist/, which is what a release starts (57 ms where 260 modules take 260).
 import { cpSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { type BuildOptions, build } from 'esbuild'
+import { BUNDLE } from './bundle-options.ts'
 
 const common = {
-  bundle: true,
-  platform: 'node',
-  target: 'node26',
-  format: 'esm',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'eof',
-  logLevel: 'warning',
+  ...BUNDLE,
   // Packages written as CommonJS ask for built-ins by require, which a module does not have.
   banner: { js: "import { createRequire as everleafRequire } from 'node:module'; const require = everleafRequire(import.meta.url);" },
 } satisfies BuildOptions

@@ -5,7 +5,7 @@ import { WrongUse } from './home.ts'
 import type { Session } from './session.ts'
 
 type From = { readonly archive: Uint8Array } | { readonly image: string }
-type App = { readonly name: string; readonly from: From; readonly settings: Readonly<Record<string, unknown>>; readonly digest?: string }
+type App = { readonly name: string; readonly from: From; readonly settings: Readonly<Record<string, unknown>> }
 type Project = Pick<Session, 'codeEngine' | 'project' | 'world'>
 
 /** Names the source and settings that an app runs: the same deployment twice does nothing the second time. */
@@ -16,12 +16,17 @@ export function deploymentIn(app: CeApp): string | undefined {
   return app.run_env_variables?.find(({ name }) => name === DEPLOYMENT)?.value
 }
 
+/** Names a deployment by all that it is made of. */
+export function digestOf({ from, settings }: Pick<App, 'from' | 'settings'>): string {
+  const source = 'archive' in from ? from.archive : from.image
+  return createHash('sha256').update(source).update(JSON.stringify(settings)).digest('hex')
+}
+
 /** Builds a folder from local source, where there is no image, and makes or updates the app that runs it; resolves when it is ready. */
 export async function deployApp(place: Project, app: App): Promise<void> {
   const { codeEngine, project } = place
   const known = await orMissing(codeEngine.getApp(project, app.name))
-  const source = 'archive' in app.from ? app.from.archive : app.from.image
-  const deployment = app.digest ?? createHash('sha256').update(source).update(JSON.stringify(app.settings)).digest('hex')
+  const deployment = digestOf(app)
   if (known?.status === 'ready' && deploymentIn(known) === deployment) return
   const image = 'archive' in app.from ? await buildImage(place, { name: app.name, archive: app.from.archive }) : app.from.image
   const variables = Array.isArray(app.settings.run_env_variables) ? app.settings.run_env_variables : []

@@ -46,7 +46,8 @@ export function isRunning(root: string): boolean {
   return ports !== undefined && isAlive(ports.pid)
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this machine has this id, whoever's it is. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

@@ -164,9 +164,10 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     .option('--on <crn>', 'the resource: CRN of an instance, or of a bucket or secret group in it')
     .option('--last <n>', 'how many refusals (10)')
     .option('--json', 'one line of JSON')
-    .action(async (options: ExplainOptions) => {
+    .action(async ({ project, ...options }: ExplainOptions & { readonly project?: string }) => {
       const { explainAccess } = await import('./commands/explain.ts')
-      end((await explainAccess(options, { session: await openSession(findPlatform(home), world), terminal, write })) ? STATUS.done : STATUS.notProven)
+      const session = await openSession(findPlatform(home), world, project === undefined ? {} : { project })
+      end((await explainAccess(options, { session, terminal, write })) ? STATUS.done : STATUS.notProven)
     })
 
   // Its words are its own (certificate/words.ts): it starts without this file too.

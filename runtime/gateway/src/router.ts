@@ -23,11 +23,10 @@ export function routeSecure(passed: Passed, sni: string | undefined, door: Door,
 /** Routes by path on the plain listener; only names that nobody else can own are answered, against DNS rebinding. */
 export function routePlain(passed: Passed, localPort: number, routes: Routes, rawPaths: readonly string[]): Route {
   const { name, port } = passed.host
-  if (!(LOCAL_NAMES.has(name) && (port ?? 80) === localPort) && apiOf(name, routes) === undefined) {
-    return misdirected(`This listener answers to localhost:${localPort}, 127.0.0.1:${localPort} and the platform's API names only.`)
-  }
+  if (LOCAL_NAMES.has(name) && (port ?? 80) === localPort) return toApi(passed.target, rawPaths)
   const api = apiOf(name, routes)
-  return toApi((api?.label === true ? prefixOf(api, name) : '') + passed.target, rawPaths)
+  if (api === undefined) return misdirected(`This listener answers to localhost:${localPort}, 127.0.0.1:${localPort} and the platform's API names only.`)
+  return toApi((api.label === true ? prefixOf(api, name) : '') + passed.target, rawPaths)
 }
 
 /** 308 to https of the same host; the ACME path is reserved. */

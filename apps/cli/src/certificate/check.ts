@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { type Certificate, examine, MENDS, parsePem, provesPair, type Reason, readCertificate, type Trust } from '@everleaf/pki'
+import { examine, MENDS, provesPair, type Reason } from '@everleaf/pki'
 import { WrongUse } from '../home.ts'
 import type { Terminal } from '../terminal.ts'
+import { leafOf, read, readable, save, secondsOf, timeOf, trustOf } from './input.ts'
 import type { Around } from './program.ts'
 import type { Served } from './served.ts'
 import { SERVED_REASONS } from './served-reasons.ts'
@@ -55,9 +55,6 @@ function refuseNonsense(files: readonly string[], { url, connect = [], timeout, 
   if (files.length === 0 && (key ?? fix) !== undefined) throw new WrongUse('--key and --fix are about files: give them too.')
 }
 
-const LIMIT_S = 5
-const LONGEST_S = 600
-
 async function lookAt(
   url: string,
   { options, files, now, world }: { options: CheckOptions; files: readonly string[]; now: Date; world: Around['world'] },
@@ -71,17 +68,6 @@ async function lookAt(
     world,
   )
   return served
-}
-
-/** How long each look may take. */
-export function secondsOf(timeout: string | undefined): number {
-  const seconds = timeout === undefined ? LIMIT_S : Number(timeout)
-  if (!(seconds > 0 && seconds <= LONGEST_S)) throw new WrongUse(`--timeout: ${timeout} is no number of seconds from 0.1 to ${LONGEST_S}.`)
-  return seconds
-}
-
-export function leafOf(certificates: readonly Certificate[]): Certificate | undefined {
-  return certificates.find(({ basicConstraints }) => basicConstraints?.ca !== true) ?? certificates[0]
 }
 
 async function judge(files: readonly string[], { key, host = [], trust }: CheckOptions, now: Date): Promise<Report> {
@@ -118,32 +104,6 @@ async function judge(files: readonly string[], { key, host = [], trust }: CheckO
   return { fit: true, certificates, faults: [], warnings, chain: verdict.chain }
 }
 
-export function trustOf(trust: string): Trust {
-  return trust === 'public' ? 'public' : { roots: read(trust) }
-}
-
-export function timeOf(text: string): Date {
-  const time = new Date(text)
-  if (Number.isNaN(time.getTime())) throw new WrongUse(`--at: ${text} is no time; write it as 2027-01-31T12:00:00Z.`)
-  return time
-}
-
-export function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new WrongUse(`${file} cannot be read.`, { cause })
-  }
-}
-
-function save(file: string, chain: string): void {
-  try {
-    writeFileSync(file, chain)
-  } catch (cause) {
-    throw new WrongUse(`${file} cannot be written.`, { cause })
-  }
-}
-
 type Sources = {
   readonly texts: readonly { readonly file: string; readonly text: string }[]
   readonly key: string | undefined
@@ -161,17 +121,6 @@ function placeIn({ field, line }: NonNullable<Reason['position']>, { texts, key,
     rest -= lines
   }
   return { line }
-}
-
-export function readable(text: string): Certificate[] {
-  return (parsePem(text).blocks ?? []).flatMap(({ label, der }) => {
-    if (!label.endsWith('CERTIFICATE')) return []
-    try {
-      return [readCertificate(der)]
-    } catch {
-      return [] // the gate says what is wrong with it
-    }
-  })
 }
 
 function draw({ fit, certificates, faults, warnings }: Report, { fix }: CheckOptions, terminal: Terminal): void {

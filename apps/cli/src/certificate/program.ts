@@ -35,7 +35,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     },
     async run(words, around) {
       const { checkCertificate } = await import('./check.ts')
-      return checkCertificate(words.operands, optionsOf(words), around)
+      const values = valuesOf(words, ['url', 'timeout', 'key', 'trust', 'at', 'fix'])
+      return checkCertificate(words.operands, { ...values, connect: words.list('connect'), host: words.list('host'), json: words.flag('json') }, around)
     },
   },
   readiness: {
@@ -53,10 +54,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     },
     async run(words, around) {
       const { showReadiness } = await import('./readiness.ts')
-      const { trust, at, timeout } = optionsOf(words)
-      const [ari, svg] = [words.value('ari'), words.value('svg')]
-      const given = Object.fromEntries(Object.entries({ trust, at, timeout, ari, svg }).filter(([, value]) => value !== undefined))
-      return showReadiness(words.operands, { ...given, file: words.list('file'), json: words.flag('json') }, around)
+      const values = valuesOf(words, ['trust', 'at', 'timeout', 'ari', 'svg'])
+      return showReadiness(words.operands, { ...values, file: words.list('file'), json: words.flag('json') }, around)
     },
   },
   explain: {
@@ -71,15 +70,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 }
 
-function optionsOf(words: Words) {
-  const value = (name: string) => {
-    const found = words.value(name)
-    return found === undefined ? {} : { [name]: found }
-  }
-  const values = ['url', 'timeout', 'key', 'trust', 'at', 'fix'].map(value)
-  return { ...Object.assign({}, ...values), connect: words.list('connect'), host: words.list('host'), json: words.flag('json') } as {
-    readonly [Name in 'url' | 'timeout' | 'key' | 'trust' | 'at' | 'fix']?: string
-  } & { readonly connect: readonly string[]; readonly host: readonly string[]; readonly json: boolean }
+/** Those of these options that were given. */
+function valuesOf<Name extends string>(words: Words, names: readonly Name[]): { readonly [name in Name]?: string } {
+  return Object.fromEntries(names.flatMap((name) => (words.value(name) === undefined ? [] : [[name, words.value(name)]]))) as { [name in Name]?: string }
 }
 
 /** `everleaf certificate …`: reads the words and does the work. True where what was asked for is fit; throws WrongUse. */

@@ -1,9 +1,8 @@
-import { writeFileSync } from 'node:fs'
 import { type Certificate, examine, type Trust } from '@everleaf/pki'
 import { WrongUse } from '../home.ts'
 import { table } from '../terminal.ts'
 import { type Ari, openAri } from './ari.ts'
-import { leafOf, read, readable, secondsOf, timeOf, trustOf } from './check.ts'
+import { leafOf, read, readable, save, secondsOf, timeOf, trustOf } from './input.ts'
 import { daysLeft, dueUnder, lifeDays, LIMITS, limitOn, type Life } from './lifetimes.ts'
 import type { Around } from './program.ts'
 import { lookAtServer } from './served.ts'
@@ -196,12 +195,4 @@ function draw(
 
 function windowText(ari: Told['ari']): string {
   return 'start' in ari ? `renew from ${ari.start} to ${ari.end}` : 'none' in ari ? ari.none : 'not asked'
-}
-
-function save(file: string, text: string): void {
-  try {
-    writeFileSync(file, text)
-  } catch (cause) {
-    throw new WrongUse(`${file} cannot be written.`, { cause })
-  }
 }

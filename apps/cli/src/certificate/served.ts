@@ -1,9 +1,10 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
-import { type Certificate, examine, MENDS, readCertificate, type Reason, toPem, type Trust } from '@everleaf/pki'
+import { type Certificate, examine, MENDS, type Reason, toPem, type Trust } from '@everleaf/pki'
 import type { World } from '@everleaf/world'
 import { WrongUse } from '../home.ts'
+import { readEach } from './input.ts'
 import { look, type Look, type Target, VERSIONS, type Version } from './look.ts'
 import { SERVED_REASONS, type ServedCode } from './served-reasons.ts'
 import { type Finding, type Shown, shown } from './show.ts'
@@ -134,7 +135,7 @@ export function nameOf(version: Version): string {
 function seen({ address, version }: Target, answer: Look): Seen {
   const base = { address, family: isIP(address) === 6 ? 6 : 4, version } as const
   if ('code' in answer) return { ...base, fault: answer.code, detail: answer.detail }
-  const leaf = readable(answer.chain)[0]
+  const [leaf] = readEach(answer.chain)
   return leaf === undefined ? base : { ...base, fingerprint: leaf.fingerprint, not_after: leaf.notAfter.toISOString() }
 }
 
@@ -149,19 +150,10 @@ function distinctChains(looks: readonly Answer[]): Chain[] {
   for (const { target, answer } of looks) {
     if ('code' in answer) continue
     const pem = answer.chain.map((der) => toPem({ der })).join('')
-    found.set(pem, { certificates: readable(answer.chain), pem, seen: [...(found.get(pem)?.seen ?? []), labelOf(target)] })
+    const { certificates = readEach(answer.chain), seen = [] } = found.get(pem) ?? {}
+    found.set(pem, { certificates, pem, seen: [...seen, labelOf(target)] })
   }
   return [...found.values()]
-}
-
-function readable(chain: readonly Uint8Array[]): Certificate[] {
-  return chain.flatMap((der) => {
-    try {
-      return [readCertificate(der)]
-    } catch {
-      return [] // the gate says what is wrong with it
-    }
-  })
 }
 
 function judge({ certificates, pem, seen }: Chain, host: string, { hosts, trust, now, expected }: Question): { faults: Finding[]; warnings: Finding[] } {

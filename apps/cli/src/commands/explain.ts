@@ -9,7 +9,6 @@ export interface ExplainOptions {
   readonly profile?: string
   readonly app?: string
   readonly job?: string
-  readonly project?: string
   readonly action?: string
   readonly on?: string
   readonly last?: string
@@ -41,8 +40,8 @@ const MOST = 200
  * always true. Throws WrongUse for options that make no question.
  */
 export async function explainAccess(options: ExplainOptions, out: Out): Promise<boolean> {
-  const asksBack = [options.identity, options.profile, options.app, options.job, options.action, options.on].every((one) => one === undefined)
-  if (asksBack) return await explainRefusals(options, out)
+  const isList = [options.identity, options.profile, options.app, options.job, options.action, options.on].every((one) => one === undefined)
+  if (isList) return await explainRefusals(options, out)
   if (options.last !== undefined) throw new WrongUse('--last lists refusals; it does not go with a question.')
   const explanation = await answer(options, out.session)
   if (options.json === true) out.write(`${JSON.stringify(explanation)}\n`)
@@ -90,12 +89,11 @@ async function answer(options: ExplainOptions, session: Session): Promise<Explan
     return await one(session, { who: { iamId: identity ?? (await profileNamed(session, profile ?? '')) }, want })
   }
   if (profile === undefined) throw new WrongUse('An app or a job acts by a trusted profile: give --profile NAME.')
-  const project = await projectNamed(session, options.project)
   const componentType = job === undefined ? 'application' : 'job'
-  const own = await tokenOf(session, { project: project.id, component, componentType })
+  const own = await tokenOf(session, { component, componentType })
   if (!own.ok) return { allowed: false, steps: [own] }
   const { account } = session.login
-  const who = { component: { account, projectCrn: project.crn, componentType, componentName: component }, profile: { name: profile } }
+  const who = { component: { account, projectCrn: session.projectCrn, componentType, componentName: component }, profile: { name: profile } }
   const { allowed, steps } = await one(session, { who, ...(want === undefined ? {} : { want }) })
   return { allowed, steps: [own, ...steps] }
 }
@@ -111,10 +109,10 @@ async function ask(session: Session, question: unknown, limit: number): Promise<
 }
 
 /** Whether the component is there and gets a compute resource token at all: what IAM itself cannot tell. */
-async function tokenOf(session: Session, { project, component, componentType }: { project: string; component: string; componentType: string }): Promise<Step> {
+async function tokenOf({ codeEngine, project }: Session, { component, componentType }: { component: string; componentType: string }): Promise<Step> {
   const word = componentType === 'job' ? 'job' : 'app'
   try {
-    const found = await (word === 'job' ? session.codeEngine.getJob(project, component) : session.codeEngine.getApp(project, component))
+    const found = await (word === 'job' ? codeEngine.getJob(project, component) : codeEngine.getApp(project, component))
     if (found.run_compute_resource_token_enabled === true)
       return { what: 'component', ok: true, text: `The ${word} ${component} gets a compute resource token.` }
     return {
@@ -135,13 +133,6 @@ async function profileNamed(session: Session, name: string): Promise<string> {
   )
   if (found === undefined) throw new WrongUse(`There is no trusted profile ${name}. See: ibmcloud iam trusted-profiles`)
   return found.iam_id
-}
-
-async function projectNamed(session: Session, name: string | undefined) {
-  const projects = await session.codeEngine.listProjects()
-  const found = projects.find((one) => (name === undefined ? one.id === session.project : one.name === name || one.id === name))
-  if (found === undefined) throw new WrongUse(`There is no project ${name ?? session.project}. See: ibmcloud ce project list`)
-  return found
 }
 
 /** A CRN, `crn:v1:cname:ctype:service:region:scope:instance:type:id`, as what a policy speaks of. */

@@ -3,8 +3,10 @@ import { apply, planFor } from '../renew/apply.ts'
 import { type Desired, deploymentOf } from '../renew/desired.ts'
 import { freshness } from '../renew/freshness.ts'
 import { desiredOf } from '../renew/manifest.ts'
+import type { Observed } from '../renew/observe.ts'
 import type { Place } from '../renew/place.ts'
-import { type Right, rightsOf, ROLE_IDS, type Step } from '../renew/steps.ts'
+import { ROLE_IDS } from '../renew/roles.ts'
+import { type Right, rightsOf, type Step } from '../renew/steps.ts'
 import { isGood, runSweep } from '../renew/sweep.ts'
 import { aboutThing, findMade, unmake } from '../renew/unmake.ts'
 import { readRenewals } from '../renewals.ts'
@@ -23,7 +25,7 @@ export async function wanted({ place, manifest, file }: Opened, syncFolder: () =
 /** The plan for people. */
 export async function planText({ place, desired, file }: Wanted, { bold, dim }: Terminal): Promise<string> {
   const { steps, observed } = await planFor(place, desired)
-  const notes = await notesOn(place, desired)
+  const notes = notesOn(observed, desired)
   for (const { name } of desired.renewals)
     for (const reason of observed.sources.get(name)?.current?.reasons ?? []) notes.push(`${name}: a version like the present one would be refused: ${reason}`)
   const lines = steps.flatMap(({ what, call, rights, why, does }, i) => [
@@ -46,17 +48,17 @@ export async function planText({ place, desired, file }: Wanted, { bold, dim }: 
 }
 
 export async function planJson({ place, desired }: Wanted): Promise<object> {
-  const { steps } = await planFor(place, desired)
+  const { steps, observed } = await planFor(place, desired)
   const role = ({ role: name, ...on }: Right) => ({ role: name, role_id: ROLE_IDS[name], ...on })
   return {
     steps: steps.map(({ does, thing, what, call, rights, why }: Step) => ({ does, ...thing, what, call, rights: rights.map(role), why })),
     rights: rightsOf(place, steps).map(role),
-    notes: await notesOn(place, desired),
+    notes: notesOn(observed, desired),
   }
 }
 
-async function notesOn(place: Place, { renewals }: Desired): Promise<string[]> {
-  const others = (await readRenewals(place)).filter(({ name }) => !renewals.some((renewal) => renewal.name === name)).map(({ name }) => name)
+function notesOn({ list }: Observed, { renewals }: Desired): string[] {
+  const others = list.renewals.filter(({ name }) => !renewals.some((renewal) => renewal.name === name)).map(({ name }) => name)
   return others.length === 0 ? [] : [`not in the file, and left as it is: ${others.join(', ')}. Take one out with: everleaf renew delete NAME`]
 }
 

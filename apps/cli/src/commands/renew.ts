@@ -6,7 +6,8 @@ import { orMissing, until } from '../ensure.ts'
 import { WrongUse } from '../home.ts'
 import { apply } from '../renew/apply.ts'
 import { deploymentOf, type WantedRenewal } from '../renew/desired.ts'
-import { fingerprintOf, freshness, hostsOf, type Listed, lookAt } from '../renew/freshness.ts'
+import { freshness, hostsOf, type Listed, lookAt } from '../renew/freshness.ts'
+import { fingerprintIn } from '../renew/leaf.ts'
 import { forgetMade } from '../renew/ledger.ts'
 import type { Place } from '../renew/place.ts'
 import { changeRenewals, isSettled, type Renewal, type RenewalState, readRenewals, readState, sourceId } from '../renewals.ts'
@@ -126,7 +127,7 @@ export async function verifyRenewal(place: Place, name: string): Promise<{ prove
   const probe = renewal.probes[0]
   if (probe === undefined) throw new Error(`${name} has no probe`)
   const [served, secret] = await Promise.all([lookAt(probe), place.secretsManager.getVersion(await sourceId(place, renewal), 'current')])
-  const wanted = fingerprintOf(secret.certificate ?? '') ?? 'none'
+  const wanted = fingerprintIn(secret.certificate ?? '') ?? 'none'
   return { proven: served.fingerprint === wanted, served: served.fingerprint, wanted }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Authenticator, type Call, call, type ClientWorld, keepToken, type Query } from '@everleaf/clients'
 import { Secret } from '@everleaf/world'
+import { readClaims } from '../token-claims.ts'
 import { Failed, WrongUse } from './wrong-use.ts'
 
 type Sent = Pick<Call, 'query' | 'json' | 'headers' | 'ifMatch'>
@@ -51,13 +52,9 @@ export function keptToken(options: {
 
 /** The claims of a token that came from IAM itself. */
 export function claimsOf(token: Secret): Record<string, unknown> {
-  try {
-    const read: unknown = JSON.parse(Buffer.from(token.reveal().split('.')[1] ?? '', 'base64url').toString('utf8'))
-    if (typeof read === 'object' && read !== null) return { ...read }
-  } catch {
-    // said below
-  }
-  throw new Failed('The token of this login cannot be read. Log in again with: ibmcloud login')
+  const claims = readClaims(token)
+  if (claims === undefined) throw new Failed('The token of this login cannot be read. Log in again with: ibmcloud login')
+  return claims
 }
 
 /** A value as it is, or the content of a file: `@file`, so that no secret stands in the command line. Throws WrongUse. */

@@ -1,6 +1,7 @@
 import { type Authenticator, apiKeyAuthenticator, type ClientWorld, computeResourceAuthenticator } from '@everleaf/clients'
 import { Secret, type World } from '@everleaf/world'
 import type { Found } from '../home.ts'
+import { accountIn } from '../token-claims.ts'
 import { type Api, claimsOf, keptToken, openApi } from './api.ts'
 import type { Screen } from './screen.ts'
 import type { State } from './state.ts'
@@ -123,8 +124,8 @@ export function regionOf({ state, found }: Context): string {
 
 /** The account of this login. */
 export async function accountOf({ auth }: Context): Promise<string> {
-  const { account } = claimsOf(await auth.token())
-  if (typeof account === 'object' && account !== null && 'bss' in account && typeof account.bss === 'string') return account.bss
+  const account = accountIn(claimsOf(await auth.token()))
+  if (account !== undefined) return account
   throw new Failed('This login has no account. Log in with an API key of one: ibmcloud login --apikey @FILE')
 }
 

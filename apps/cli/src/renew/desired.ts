@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Accept, Source } from '@everleaf/renewals'
+import { digestOf } from '../deploy.ts'
 import type { Renewal } from '../renewals.ts'
 import { archiveOf } from '../source-archive.ts'
 import type { Place } from './place.ts'
@@ -65,6 +65,5 @@ export async function deploymentOf(
     ],
     ...(imageSecret === undefined ? {} : { image_secret: imageSecret }),
   }
-  const source = 'archive' in from ? from.archive : from.image
-  return { from, settings, digest: createHash('sha256').update(source).update(JSON.stringify(settings)).digest('hex') }
+  return { from, settings, digest: digestOf({ from, settings }) }
 }

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
-import { parsePem } from '@everleaf/pki'
 import { connectTarget } from '@everleaf/renewals'
 import { look } from '../prober.ts'
 import { type Renewal, type RenewalState, readRenewals, readStates, sourceId } from '../renewals.ts'
+import { fingerprintIn } from './leaf.ts'
 import type { Place } from './place.ts'
 
 /** One line of `renew list`. */
@@ -41,7 +40,7 @@ export async function hostsOf(place: Place, renewal: Renewal, { which, state }: 
     id === undefined ? undefined : place.secretsManager.getVersion(id, 'current').catch(() => undefined),
     Promise.all(places.map((probe) => lookAt(probe).catch(() => undefined))),
   ])
-  const wanted = secret?.certificate === undefined ? undefined : fingerprintOf(secret.certificate)
+  const wanted = secret?.certificate === undefined ? undefined : fingerprintIn(secret.certificate)
   return places.map(({ host, port }, at) => {
     const served = seen[at]
     return {
@@ -83,9 +82,4 @@ function stateOf(seen: {
   if (seen.state?.state === 'refused' && seen.state.refused_version === seen.version) return 'refused'
   if (seen.state?.source?.fingerprint !== seen.wanted || seen.state.state === 'replacing' || seen.state.state === 'unproven') return 'pending'
   return seen.state.state === 'rolled-back' ? 'rolled-back' : 'stale'
-}
-
-export function fingerprintOf(pem: string): string | undefined {
-  const leaf = parsePem(pem).blocks?.find(({ label }) => label === 'CERTIFICATE')
-  return leaf && createHash('sha256').update(leaf.der).digest('hex')
 }

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { ApiFailure } from '@everleaf/clients'
 import type { Timer } from '@everleaf/world'
 import { orMissing } from '../ensure.ts'
+import { isAlive } from '../home.ts'
 import type { Place } from './place.ts'
 import { KINDS, keyOf, type Kind, type Thing } from './things.ts'
 
@@ -131,15 +132,6 @@ function holderNow(id: string, now: Date): Holder {
 function isFree(holder: Holder | undefined, now: Date): boolean {
   if (holder === undefined || Date.parse(holder.until) < now.getTime()) return true
   return holder.host === hostname() && !isAlive(holder.pid)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
 }
 
 async function readBook({ codeEngine, project, app }: Place): Promise<{ book: Book; tag: string | undefined }> {

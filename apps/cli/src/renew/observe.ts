@@ -1,10 +1,11 @@
-import { createHash, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { ApiFailure, type EnRule, type SecretMetadata, type SmSecret } from '@everleaf/clients'
-import { decide, parsePem } from '@everleaf/pki'
+import { decide } from '@everleaf/pki'
 import { deploymentIn } from '../deploy.ts'
 import { orMissing } from '../ensure.ts'
 import { CERTIFICATE_TYPES, namesOf, readList } from '../renewals.ts'
 import { type Desired, headerSecret, type WantedRenewal } from './desired.ts'
+import { fingerprintOf, leafIn } from './leaf.ts'
 import { readLedger } from './ledger.ts'
 import type { Place } from './place.ts'
 import { findAuthorization, findOwnSecret, findPolicies, findProfile, findRegistration, findTimer, headerMark, keyOf, profileName } from './things.ts'
@@ -172,12 +173,12 @@ function judge(
     ...(trust === undefined ? {} : { trust: trust === 'public' ? 'public' : { roots: trust } }),
     now,
   })
-  const leaf = parsePem(certificate).blocks?.find(({ label }) => label === 'CERTIFICATE')
+  const leaf = leafIn(certificate)
   return {
     ...(verdict.accept ? { chain: verdict.chain } : {}),
     reasons: verdict.accept ? [] : verdict.reasons.map(({ code, message }) => `${code}: ${message}`),
-    fingerprint: leaf && createHash('sha256').update(leaf.der).digest('hex'),
-    notBefore: leaf && beginOf(leaf.der),
+    fingerprint: leaf && fingerprintOf(leaf),
+    notBefore: leaf && beginOf(leaf),
   }
 }
 

@@ -6,8 +6,9 @@ import { type Desired, headerSecret, type WantedRenewal } from './desired.ts'
 import type { Observed } from './observe.ts'
 import type { Place } from './place.ts'
 import { entryOf } from './renewal-steps.ts'
+import { ROLE_IDS } from './roles.ts'
 import { type Act, destinationText } from './steps.ts'
-import { findOwnSecret, findProfile, findTimer, headerMark, profileName, READER, WRITER } from './things.ts'
+import { findOwnSecret, findProfile, findTimer, headerMark, profileName } from './things.ts'
 
 /** The header that sync asks for. */
 export const HEADER_NAME = 'Auth-SM-TLS-Sync'
@@ -111,7 +112,7 @@ async function makePolicy(place: Place, group: string | undefined): Promise<void
     type: 'access',
     subject: { attributes: [{ key: 'iam_id', operator: 'stringEquals', value: profile.iam_id }] },
     resource: { attributes },
-    control: { grant: { roles: [{ role_id: group === undefined ? WRITER : READER }] } },
+    control: { grant: { roles: [{ role_id: group === undefined ? ROLE_IDS.Writer : ROLE_IDS.SecretsReader }] } },
   })
 }
 

@@ -13,6 +13,7 @@ import {
 } from '@everleaf/clients'
 import { createNodeHttp, type Http, Secret, type World } from '@everleaf/world'
 import { NotHere, WrongUse } from '../home.ts'
+import { accountIn, readClaims } from '../token-claims.ts'
 
 /** A service instance, as far as a pipeline needs it. */
 export type Instance = Pick<ResourceInstance, 'guid' | 'crn' | 'name' | 'region_id'>
@@ -91,7 +92,8 @@ export async function openIbmPlace(where: Where, env: NodeJS.ProcessEnv, plain: 
   const world: World = { ...plain, http }
   const auth = apiKeyAuthenticator({ world, iamUrl: 'https://iam.cloud.ibm.com', apiKey: new Secret(apiKey) })
   const at = (url: string) => ({ world, url, auth })
-  const account = accountIn((await auth.token()).reveal())
+  const account = accountIn(readClaims(await auth.token()) ?? {})
+  if (account === undefined) throw new WrongUse('The API key belongs to no account. Give one of an account in IBMCLOUD_API_KEY.')
   const instances = await createResourceController(at('https://resource-controller.cloud.ibm.com')).listInstances()
   const manager = pick(instances, 'secretsManager', { wanted: secretsManager, region })
   const notifications = pick(instances, 'eventNotifications', { wanted: eventNotifications, region })
@@ -122,14 +124,4 @@ export async function openIbmPlace(where: Where, env: NodeJS.ProcessEnv, plain: 
     probe: { port: 443 },
     reach: http,
   }
-}
-
-function accountIn(token: string): string {
-  try {
-    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as { account?: { bss?: unknown } }
-    if (typeof claims.account?.bss === 'string') return claims.account.bss
-  } catch {
-    // said below, without the token
-  }
-  throw new WrongUse('The API key belongs to no account. Give one of an account in IBMCLOUD_API_KEY.')
 }

@@ -5,22 +5,11 @@ import { isEqual } from './equal.ts'
 import { type Observed, type Part, sweepName } from './observe.ts'
 import type { Place } from './place.ts'
 import { renewalSteps } from './renewal-steps.ts'
+import type { Role } from './roles.ts'
 import { groupPolicy, profileName, PROJECT_POLICY, type Thing } from './things.ts'
 
 /** The smallest role that allows a step, and on what. */
 export type Right = { readonly role: Role; readonly service: string; readonly instance?: string }
-type Role = keyof typeof ROLE_IDS
-
-/** Roles by their names, as IAM knows them. */
-export const ROLE_IDS = {
-  Viewer: 'crn:v1:bluemix:public:iam::::role:Viewer',
-  Administrator: 'crn:v1:bluemix:public:iam::::role:Administrator',
-  Reader: 'crn:v1:bluemix:public:iam::::serviceRole:Reader',
-  Writer: 'crn:v1:bluemix:public:iam::::serviceRole:Writer',
-  Manager: 'crn:v1:bluemix:public:iam::::serviceRole:Manager',
-  'Event Source Manager': 'crn:v1:bluemix:public:event-notifications::::serviceRole:Event-Source-Manager',
-  SecretsReader: 'crn:v1:bluemix:public:secrets-manager::::serviceRole:SecretsReader',
-} as const
 
 /** What a step does, and to what; `perform.ts` knows how. */
 export type Act =

@@ -3,11 +3,12 @@ import type { EnDestination, EnSubscription, EnTopic, PolicyV1, PolicyV2, Profil
 import { orMissing } from '../ensure.ts'
 import { changeRenewals, readRenewals } from '../renewals.ts'
 import type { Place } from './place.ts'
+import { ROLE_IDS } from './roles.ts'
 
 /** One thing of a pipeline, by what it is and what it is called there. */
 export type Thing = { readonly kind: Kind; readonly name: string }
 
-type Found = { readonly id: string }
+export type Found = { readonly id: string }
 type Handling<F extends Found = Found> = {
   /** What it is, for people. */
   about(name: string): string
@@ -158,9 +159,6 @@ export async function findOwnSecret({ secretsManager }: Place, name: string): Pr
   return undefined
 }
 
-export const READER = 'crn:v1:bluemix:public:secrets-manager::::serviceRole:SecretsReader'
-export const WRITER = 'crn:v1:bluemix:public:iam::::serviceRole:Writer'
-
 /** What a policy of the trusted profile is called: by what it opens. */
 export function groupPolicy(group: string): string {
   return `read secrets of the group ${group}`
@@ -177,8 +175,13 @@ export async function findPolicies(place: Place): Promise<ReadonlyMap<string, Po
     known.flatMap((policy) => {
       const resource = Object.fromEntries((policy.resource?.attributes ?? []).map(({ key, value }) => [key, value]))
       const has = (role: string) => policy.control.grant.roles.some(({ role_id }) => role_id === role)
-      if (resource.serviceInstance === project && has(WRITER)) return [[PROJECT_POLICY, policy] as const]
-      if (resource.serviceInstance === manager.guid && resource.resourceType === 'secret-group' && typeof resource.resource === 'string' && has(READER))
+      if (resource.serviceInstance === project && has(ROLE_IDS.Writer)) return [[PROJECT_POLICY, policy] as const]
+      if (
+        resource.serviceInstance === manager.guid &&
+        resource.resourceType === 'secret-group' &&
+        typeof resource.resource === 'string' &&
+        has(ROLE_IDS.SecretsReader)
+      )
         return [[groupPolicy(resource.resource), policy] as const]
       return []
     }),

@@ -2,12 +2,12 @@ import { ApiFailure } from '@everleaf/clients'
 import type { Terminal } from '../terminal.ts'
 import { type Entry, openLedger, readLedger } from './ledger.ts'
 import type { Place } from './place.ts'
-import { KINDS } from './things.ts'
+import { type Found, KINDS } from './things.ts'
 
 /** Something that was made here and is there: what `unmake` would remove. The last one made comes first. */
 export async function findMade(place: Place): Promise<readonly Entry[]> {
   const entries = (await readLedger(place)).toReversed()
-  const found = await Promise.all(entries.map(async (entry) => ((await isOurs(place, entry)) === 'ours' ? [entry] : [])))
+  const found = await Promise.all(entries.map(async (entry) => (whose(await foundAs(place, entry), entry) === 'ours' ? [entry] : [])))
   return found.flat()
 }
 
@@ -15,9 +15,12 @@ export function aboutThing({ kind, name }: Pick<Entry, 'kind' | 'name'>): string
   return KINDS[kind].about(name)
 }
 
+function foundAs(place: Place, { kind, name }: Entry): Promise<Found | undefined> {
+  return KINDS[kind].find(place, name)
+}
+
 /** Under its name there may stand what somebody else has made since. */
-async function isOurs(place: Place, { kind, name, id }: Entry): Promise<'ours' | 'gone' | 'another'> {
-  const found = await KINDS[kind].find(place, name)
+function whose(found: Found | undefined, { id }: Entry): 'ours' | 'gone' | 'another' {
   if (found === undefined) return 'gone'
   return id === undefined || found.id === '' || found.id === id ? 'ours' : 'another'
 }
@@ -38,9 +41,8 @@ export async function unmake(place: Place, terminal: Terminal): Promise<boolean>
 }
 
 async function removeOne(place: Place, entry: Entry, { terminal, forget }: { terminal: Terminal; forget: () => Promise<void> }): Promise<boolean> {
-  const { kind, name } = entry
-  const found = await KINDS[kind].find(place, name)
-  const which = await isOurs(place, entry)
+  const found = await foundAs(place, entry)
+  const which = whose(found, entry)
   if (found === undefined || which === 'gone') {
     await forget()
     return true
@@ -52,7 +54,7 @@ async function removeOne(place: Place, entry: Entry, { terminal, forget }: { ter
   }
   const step = terminal.step(aboutThing(entry))
   try {
-    await KINDS[kind].remove(place, found, name)
+    await KINDS[entry.kind].remove(place, found, entry.name)
   } catch (error) {
     if (!(error instanceof ApiFailure) || error.isTransient) throw error
     if (error.status !== 404) {

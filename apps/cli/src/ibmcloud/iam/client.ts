@@ -10,6 +10,7 @@ export type Item = Readonly<Record<string, unknown>>
 
 export const OUTPUT = outputFlag()
 export const FORCE: Flag = { name: 'force', short: 'f', about: 'without asking' }
+export const ONE: Flag = { name: 'force', short: 'f', about: 'fail where several have the name, which is what happens anyway' }
 export const ONLY_ID: Flag = { name: 'id', about: 'only its id' }
 export const DESCRIPTION: Flag = { name: 'description', short: 'd', value: 'TEXT', about: 'what it is for' }
 

@@ -1,14 +1,13 @@
 import { path } from '@everleaf/clients'
 import { accountOf, confirm } from '../context.ts'
-import type { Argument, Command, Flag } from '../grammar.ts'
+import type { Argument, Command } from '../grammar.ts'
 import { print } from '../output.ts'
 import { WrongUse } from '../wrong-use.ts'
-import { apiOf, clientOf, DESCRIPTION, FORCE, type Item, listing, named, ONLY_ID, OUTPUT, profileOf, show } from './client.ts'
+import { apiOf, clientOf, DESCRIPTION, FORCE, type Item, listing, named, ONE, ONLY_ID, OUTPUT, profileOf, show } from './client.ts'
 import { accessPolicy, POLICY_FLAGS, policiesOf, policyOf, policyText, replacePolicy } from './policies.ts'
 
 const PROFILE: Argument = { name: 'PROFILE', about: 'its name or id' }
 const POLICY: Argument = { name: 'POLICY', about: 'the id of the policy' }
-const ONE: Flag = { name: 'force', short: 'f', about: 'fail where several have the name, which is what happens anyway' }
 
 const list = listing({
   words: ['trusted-profiles'],

@@ -2,7 +2,7 @@ import { path } from '@everleaf/clients'
 import { confirm, type Context } from '../context.ts'
 import type { Argument, Command, Flag, Given } from '../grammar.ts'
 import { WrongUse } from '../wrong-use.ts'
-import { apiOf, FORCE, type Item, listing, named, OUTPUT, profileOf, show } from './client.ts'
+import { apiOf, FORCE, type Item, listing, named, ONE, OUTPUT, profileOf, show } from './client.ts'
 
 type Rule = Item & { readonly id: string; readonly name?: string; readonly entity_tag: string }
 type Condition = { readonly claim: string; readonly operator: string; readonly value: string }
@@ -17,7 +17,6 @@ const SETTINGS: readonly Flag[] = [
   { name: 'cr-type', value: 'TYPE', about: 'VSI, IKS_SA or ROKS_SA, of a Profile-CR rule', oneOf: ['VSI', 'IKS_SA', 'ROKS_SA'] },
   { name: 'expiration', value: 'SECONDS', about: 'how long a session of a Profile-SAML rule lasts' },
 ]
-const ONE: Flag = { name: 'force', short: 'f', about: 'fail where several have the name, which is what happens anyway' }
 
 const list = listing({
   words: ['trusted-profile-rules'],
