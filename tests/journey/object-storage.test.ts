@@ -134,6 +134,37 @@ test('lists hold the keys in order, in pages, by folders, and encoded where that
   assert.ok(!keysOf((await ask('GET', '/listed')).text).includes('a'))
 })
 
+test('pages of every size by folders tell each key and each folder once, in order; a page of none ends at once', async () => {
+  assert.equal((await ask('PUT', '/folders', { headers: { 'ibm-service-instance-id': crn } })).status, 200)
+  const keys = ['a/1', 'a/2', 'a/3', 'b', 'c/x/1', 'c/x/2', 'c/y', 'd', 'e/1', 'f/1', 'f/2']
+  for (const key of keys) assert.equal((await ask('PUT', `/folders/${key}`, { body: key })).status, 200)
+  for (const [query, told] of [
+    ['', ['a/', 'b', 'c/', 'd', 'e/', 'f/']],
+    ['&prefix=c/', ['c/x/', 'c/y']],
+    ['&start-after=a/2', ['a/', 'b', 'c/', 'd', 'e/', 'f/']],
+    ['&start-after=c/x/1', ['c/', 'd', 'e/', 'f/']],
+  ] as const)
+    for (let size = 1; size <= 8; size++) {
+      const seen: string[] = []
+      let pages = 0
+      for (let token: string | undefined = ''; token !== undefined; pages++) {
+        const page: string = (
+          await ask('GET', `/folders?list-type=2&delimiter=/&max-keys=${size}${query}${token === '' ? '' : `&continuation-token=${token}`}`)
+        ).text
+        const all = [...page.matchAll(/<Key>([^<]*)<|<CommonPrefixes><Prefix>([^<]*)</g)].map(([, key, folder]) => key ?? folder ?? '')
+        assert.ok(all.length <= size && pages < 20, `${query} by ${size}`)
+        seen.push(...all.sort())
+        token = /<NextContinuationToken>([^<]*)</.exec(page)?.[1]
+      }
+      assert.deepEqual([seen, pages], [told, Math.ceil(told.length / size)], `${query} by ${size}`)
+    }
+  for (const form of ['', '&list-type=2']) {
+    const none = (await ask('GET', `/folders?max-keys=0${form}`)).text
+    assert.match(none, /<IsTruncated>false<\/IsTruncated>/)
+    assert.deepEqual(keysOf(none), [])
+  }
+})
+
 /** A path as it is: fetch would resolve the dots in it. */
 async function raw(method: string, path: string, body = ''): Promise<{ status: number; text: string }> {
   const token = await platform.token()

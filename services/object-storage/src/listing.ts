@@ -73,11 +73,14 @@ async function find({ db }: View, ask: { bucket: string; prefix: string; delimit
   const { bucket, prefix, delimiter, maxKeys } = ask
   const contents: ObjectRow[] = []
   const prefixes: string[] = []
+  // Whoever wants no keys is told of none, and not to come again for more.
+  if (maxKeys === 0) return { contents, prefixes, isTruncated: false, last: '' }
   let after = ask.after
   // A marker may be a common prefix that was told before.
   if (delimiter !== '' && after.startsWith(prefix) && after.endsWith(delimiter) && after.length > prefix.length) after += LAST
   let last = ''
   for (;;) {
+    const limit = maxKeys + 1 - contents.length - prefixes.length
     const rows = await db
       .selectFrom('cos_objects')
       .selectAll()
@@ -85,10 +88,11 @@ async function find({ db }: View, ask: { bucket: string; prefix: string; delimit
       .where('key', '>', after)
       .$if(prefix !== '', (query) => query.where('key', '>=', prefix).where('key', '<', prefix + LAST))
       .orderBy('key')
-      .limit(maxKeys + 1 - contents.length - prefixes.length)
+      .limit(limit)
       .execute()
-    let skipped = false
     for (const row of rows) {
+      // Below a common prefix that was just told.
+      if (prefixes.length > 0 && last === prefixes.at(-1) && row.key.startsWith(last)) continue
       if (contents.length + prefixes.length === maxKeys) return { contents, prefixes, isTruncated: true, last }
       const at = delimiter === '' ? -1 : row.key.indexOf(delimiter, prefix.length)
       if (at === -1) {
@@ -99,10 +103,8 @@ async function find({ db }: View, ask: { bucket: string; prefix: string; delimit
       last = row.key.slice(0, at + delimiter.length)
       prefixes.push(last)
       after = last + LAST
-      skipped = true
-      break
     }
-    if (!skipped) return { contents, prefixes, isTruncated: false, last }
+    if (rows.length < limit) return { contents, prefixes, isTruncated: false, last }
   }
 }
 
