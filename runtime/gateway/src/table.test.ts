@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { CertificateItem, HostItem, Item } from '@everleaf/link'
 import { createAuthority, issueLeaf } from '@everleaf/pki/issue'
 import { getFrom, sizeOf } from './shards.ts'
-import { type CertificateSwap, createTable, findHost } from './table.ts'
+import { type CertificateRefusal, type CertificateSwap, createTable, findHost } from './table.ts'
 
 const now = new Date('2026-11-22T12:00:00Z')
 const authority = await createAuthority({ name: 'Table test', now, lifeMs: 1e9 })
@@ -129,11 +129,12 @@ test('contexts are kept up to their number, the least recently used goes', () =>
 })
 
 test('a refused pair leaves the rest of its difference in force', () => {
-  const refused: string[] = []
-  const table = createTable({ onRefused: ({ reason }) => refused.push(reason) })
+  const refused: CertificateRefusal[] = []
+  const table = createTable({ onRefused: (refusal) => refused.push(refusal) })
   table.replace([certificateItem(first)])
   table.apply({ upserts: [certificateItem({ ...second, privateKey: first.privateKey }), hostItem('b.example')], deletes: [] })
-  assert.match(refused[0] ?? '', /mismatch/)
+  assert.match(refused[0]?.reason ?? '', /mismatch/)
+  assert.equal(refused[0]?.kept, first, 'who keeps the pairs on disk is told which one goes on')
   assert.equal(getFrom(table.current().certificates, 'c'), first)
   assert.equal(findHost(table.current(), 'b.example', 'public')?.key, 'b.example')
 })

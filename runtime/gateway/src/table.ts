@@ -19,7 +19,8 @@ export type Binding = { readonly key: string; readonly host: HostItem }
 export type Door = 'public' | 'private'
 
 export type CertificateSwap = { readonly certificate: string; readonly fingerprint: string }
-export type CertificateRefusal = CertificateSwap & { readonly reason: string }
+/** `kept`: the pair that goes on being served. */
+export type CertificateRefusal = CertificateSwap & { readonly reason: string; readonly kept: CertificateItem }
 
 export type TableOptions = {
   /** TLS contexts kept at most. Default 2,000 (50 MB). */
@@ -143,12 +144,16 @@ function readyCertificates(
   for (const [key, value] of changes.certificates) {
     const before = getFrom(routes.certificates, key)
     if (value === undefined || (before !== undefined && isSamePair(before, value))) continue
+    if (before === undefined) {
+      ready.push({ key, value, context: undefined })
+      continue
+    }
     try {
-      const context = before === undefined ? undefined : createContext(value)
+      const context = createContext(value)
       ready.push({ key, value, context: contexts.isUsed(key) ? context : undefined })
     } catch (cause) {
       changes.certificates.set(key, before)
-      onRefused?.({ certificate: key, fingerprint: value.fingerprint, reason: cause instanceof Error ? cause.message : 'unreadable' })
+      onRefused?.({ certificate: key, fingerprint: value.fingerprint, reason: cause instanceof Error ? cause.message : 'unreadable', kept: before })
     }
   }
   return ready

@@ -149,7 +149,11 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
   const table = createTable({
     crashPoint: world.crashPoint,
     onSwap: ({ certificate, fingerprint }) => tell({ type: 'certificate-swapped', certificate, fingerprint, at: world.now().getTime() }),
-    onRefused: ({ certificate, reason }) => world.log.error({ certificate, reason }, 'a certificate cannot be served; the one before goes on'),
+    onRefused({ certificate, reason, kept }) {
+      world.log.error({ certificate, reason }, 'a certificate cannot be served; the one before goes on')
+      // On disk too: an edge that starts alone has no other one to go on with.
+      state.apply({ upserts: [{ kind: 'certificate', key: certificate, value: kept }], deletes: [] })
+    },
   })
   const addresses: Addresses = { fixed: undefined }
   const pool = createPool({
