@@ -3,11 +3,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { routes as codeEngine } from '../services/code-engine/src/routes.ts'
 import { routes as eventNotifications } from '../services/event-notifications/src/routes.ts'
 import { identityRoutes, policyV1Routes, policyV2Routes } from '../services/iam/src/routes.ts'
+import { isAbsent } from '../services/object-storage/src/absent.ts'
+import { routes as objectStorage } from '../services/object-storage/src/routes.ts'
 import { routes as resourceController } from '../services/resource-controller/src/routes.ts'
 import { routes as secretsManager } from '../services/secrets-manager/src/routes.ts'
 import type { Route } from '../packages/http/src/index.ts'
 
-type Published = { readonly operation: string; readonly method: string; readonly path: string }
+/** `query`: names in the query by which operations of one path differ. */
+type Published = { readonly operation: string; readonly method: string; readonly path: string; readonly query?: readonly string[] }
 
 const FILE = 'docs/reference/coverage.md'
 const { apis } = JSON.parse(readFileSync('tests/conformance/generated/operations.json', 'utf8')) as { apis: Record<string, readonly Published[]> }
@@ -21,6 +24,7 @@ const tables: Readonly<Record<string, { readonly title: string; readonly routes:
     title: 'IAM policy management v1 and v2',
     routes: [...below('/v1/policies', policyV1Routes), ...below('/v1', identityRoutes), ...below('/v2', policyV2Routes)],
   },
+  'object-storage': { title: 'Object Storage (S3)', routes: below('', objectStorage) },
   'resource-controller': { title: 'Resource controller v2', routes: below('', resourceController) },
   'resource-manager': { title: 'Resource manager v2', routes: below('', resourceController) },
   'secrets-manager': { title: 'Secrets Manager v2', routes: below('', secretsManager) },
@@ -36,7 +40,7 @@ for (const [api, published] of Object.entries(apis)) {
   const named = rows.filter(({ state }) => state === '501').length
   summary.push(`| ${table.title} | ${rows.length} | ${here} | ${named} | ${rows.length - here - named} |`)
   sections.push(
-    `## ${table.title}\n\n| operation | method | path | state |\n| --- | --- | --- | --- |\n${rows.map((row) => `| ${row.operation} | ${row.method} | \`${row.path}\` | ${row.state} |`).join('\n')}`,
+    `## ${table.title}\n\n| operation | method | path | state |\n| --- | --- | --- | --- |\n${rows.map((row) => `| ${row.operation} | ${row.method} | \`${row.path}${row.query === undefined ? '' : `?${row.query.join('&')}`}\` | ${row.state} |`).join('\n')}`,
   )
 }
 const text = `<!-- Made by \`node bin/with-node.js tools/coverage.ts\` from the route tables and the operations of IBM's official Python clients. -->
@@ -63,10 +67,10 @@ console.log(
 )
 process.exitCode = stale ? 1 : 0
 
-function stateOf({ method, path }: Published, routes: ReturnType<typeof below>): 'here' | '501' | '404' {
+function stateOf({ method, path, query = [] }: Published, routes: ReturnType<typeof below>): 'here' | '501' | '404' {
   const found = routes.find((route) => route.method === method && route.path === shape(path))
   if (found === undefined) return '404'
-  return found.mode === 'not-implemented' ? '501' : 'here'
+  return found.mode === 'not-implemented' || isAbsent(query) ? '501' : 'here'
 }
 
 /** A path without the names of its parameters. */

@@ -38,6 +38,8 @@ const PUBLIC = [
 const ANY = [
   'code-engine: GET /projects',
   'iam policies v2: GET /roles',
+  'object-storage: GET /',
+  'object-storage: PUT /:bucket',
   'resource-controller: GET /v2/resource_groups',
   'resource-controller: GET /v2/resource_instances',
   'resource-controller: GET /v2/resource_keys',
@@ -73,8 +75,8 @@ test('every operation refuses without a token', { timeout: 120_000 }, async () =
   for (const place of places)
     for (const [method, path, action] of place.routes) {
       if (action === 'public') continue
-      const { status } = await call(method, urlOf(place, path, { project_id: platform.env.CODE_ENGINE_PROJECT_ID ?? '' }), {})
-      if (status !== 401) wrong.push(`${place.name}: ${method} ${path}: ${status}`)
+      const { status } = await call(method, urlOf(place, path, { project_id: platform.env.CODE_ENGINE_PROJECT_ID ?? '' }), { headers: place.headers })
+      if (status !== place.unauthenticated) wrong.push(`${place.name}: ${method} ${path}: ${status}`)
     }
   assert.deepEqual(wrong, [])
 })
@@ -84,7 +86,8 @@ test('a token without a policy is refused, and never learns what is there', { ti
   for (const place of places)
     for (const [method, path, action, { mode }] of place.routes) {
       if (action === 'any' || action === 'public' || mode === 'not-implemented') continue
-      const { status, text } = await call(method, urlOf(place, path, { project_id: platform.env.CODE_ENGINE_PROJECT_ID ?? '' }), { token: strangers })
+      const url = urlOf(place, path, { project_id: platform.env.CODE_ENGINE_PROJECT_ID ?? '' })
+      const { status, text } = await call(method, url, { token: strangers, headers: place.headers })
       if (status !== 403) wrong.push(`${place.name}: ${method} ${path} (${action}): ${status} ${text.slice(0, 120)}`)
     }
   assert.deepEqual(wrong, [])

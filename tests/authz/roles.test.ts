@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test'
 import type { Route } from '@everleaf/http'
 import { roleTables } from '@everleaf/iam'
 import { freshHome, login, type Running, startPlatform } from '../support/platform.ts'
-import { accountOf, call, namesOf, type Place, placesOf, urlOf } from './places.ts'
+import { accountOf, call, makeBucket, namesOf, type Place, placesOf, urlOf } from './places.ts'
 
 type RoleTable = (typeof roleTables)[number]
 type Role = RoleTable['service_roles'][number]
@@ -19,7 +19,10 @@ const answers = new Map<string, number>()
 before(async () => {
   platform = await startPlatform(home)
   account = accountOf(await platform.token())
-  places = placesOf(platform, namesOf(platform, account))
+  places = placesOf(platform, {
+    ...namesOf(platform, account),
+    ...(await makeBucket(platform, { token: await platform.token(), group: await groupOf(), name: 'roles' })),
+  })
 })
 after(async () => {
   await platform.stop()
@@ -48,13 +51,17 @@ async function tokenWith(service: string, role: Role): Promise<string> {
   return await login(env, (made.body.apikey as { apikey: string }).apikey)
 }
 
+/** The resource group of the account. */
+async function groupOf(): Promise<string> {
+  const { body } = await platform.api('GET', `${platform.env.RESOURCE_MANAGER_URL}/v2/resource_groups?account_id=${account}`)
+  return (body.resources as readonly { id: string }[])[0]?.id ?? ''
+}
+
 /** An instance to lose: what deletes is tried on one of its own. */
 async function spare(service: string): Promise<string> {
   const { env, api } = platform
   if (service === 'codeengine') return String((await api('POST', `${env.CODE_ENGINE_URL}/projects`, { name: `spare-${randomUUID().slice(0, 8)}` })).body.id)
-  const groups = await api('GET', `${env.RESOURCE_MANAGER_URL}/v2/resource_groups?account_id=${account}`)
-  const [group] = (groups.body.resources ?? []) as { id: string }[]
-  const body = { name: 'spare', target: 'us-south', resource_group: group?.id, resource_plan_id: `${service}-standard` }
+  const body = { name: 'spare', target: 'us-south', resource_group: await groupOf(), resource_plan_id: `${service}-standard` }
   const made = await api('POST', `${env.RESOURCE_CONTROLLER_URL}/v2/resource_instances`, body)
   assert.equal(made.status, 201, made.text)
   return String(made.body.guid)
@@ -68,7 +75,7 @@ async function wrongAnswers(place: Place, service: string, role: Role, params: (
   const wrong: string[] = []
   for (const route of place.routes.filter(ruled)) {
     const [method, path, action] = route
-    const { status, text } = await call(method, urlOf(place, path, await params(route)), { token })
+    const { status, text } = await call(method, urlOf(place, path, await params(route)), { token, headers: place.headers })
     answers.set(`${service} ${role.display_name} ${method} ${path}`, status)
     const allowed = role.actions.includes(action)
     if (status === 401 || (status >= 500 && status !== 501) || (status === 403) === allowed)
@@ -102,7 +109,7 @@ for (const table of roleTables) {
 // The life of an instance is asked on its own service.
 const controller = () => places.filter(({ name }) => name === 'resource-controller').map((place) => ({ ...place, routes: place.routes.filter(isLife) }))
 const isLife = ([, path]: Route) => path.startsWith('/v2/resource_instances/:id')
-for (const service of ['secrets-manager', 'event-notifications']) {
+for (const service of ['secrets-manager', 'event-notifications', 'cloud-object-storage']) {
   const table = roleTables.find((one) => one.service === service)
   assert.ok(table)
   for (const role of rolesOf(table)) {
@@ -116,6 +123,23 @@ for (const service of ['secrets-manager', 'event-notifications']) {
       }
     })
   }
+}
+
+// Which buckets there are, and new ones, are asked about the instance that a header names.
+const objectRoles = roleTables.find((one) => one.service === 'cloud-object-storage')
+assert.ok(objectRoles)
+for (const role of rolesOf(objectRoles)) {
+  test(`cloud-object-storage: ${role.display_name} may list buckets and make one only where its list of actions says so`, async () => {
+    const token = await tokenWith('cloud-object-storage', role)
+    const { url, headers } = places.find(({ name }) => name === 'object-storage') ?? assert.fail()
+    for (const [method, path, action] of [
+      ['GET', '/', 'account.get_account_buckets'],
+      ['PUT', `/${randomUUID()}`, 'bucket.put'],
+    ] as const) {
+      const { status, text } = await call(method, url + path, { token, headers, body: '' })
+      assert.equal(status, role.actions.includes(`cloud-object-storage.${action}`) ? 200 : 403, `${method} ${path}: ${text}`)
+    }
+  })
 }
 
 // IBM's pages on roles, by hand: that the tables say the right thing, not only that they are obeyed.
@@ -135,6 +159,17 @@ const FACTS: readonly (readonly [service: string, role: string, method: string, 
   ['event-notifications', 'Writer', 'DELETE', '/topics/:id', false],
   ['event-notifications', 'Writer', 'POST', '/sources', false],
   ['event-notifications', 'Reader', 'POST', '/notifications', false],
+  ['cloud-object-storage', 'Content Reader', 'GET', '/:bucket', true],
+  ['cloud-object-storage', 'Content Reader', 'GET', '/:bucket/*', true],
+  ['cloud-object-storage', 'Content Reader', 'PUT', '/:bucket/*', false],
+  ['cloud-object-storage', 'Object Reader', 'GET', '/:bucket/*', true],
+  ['cloud-object-storage', 'Object Reader', 'GET', '/:bucket', false],
+  ['cloud-object-storage', 'Object Writer', 'PUT', '/:bucket/*', true],
+  ['cloud-object-storage', 'Object Writer', 'GET', '/:bucket/*', false],
+  ['cloud-object-storage', 'Reader', 'DELETE', '/:bucket/*', false],
+  ['cloud-object-storage', 'Writer', 'DELETE', '/:bucket', true],
+  ['cloud-object-storage', 'Administrator', 'GET', '/:bucket/*', false],
+  ['cloud-object-storage', 'Administrator', 'DELETE', '/v2/resource_instances/:id', true],
   ['codeengine', 'Reader', 'GET', '/projects/:project_id/secrets/:name', true],
   ['codeengine', 'Reader', 'PUT', '/projects/:project_id/secrets/:name', false],
   ['codeengine', 'Writer', 'PUT', '/projects/:project_id/secrets/:name', true],

@@ -4,7 +4,7 @@ import type { Route } from '@everleaf/http'
 import { chainMaker } from '../support/certificates.ts'
 import { eventually, freshHome, login, type Running, startPlatform } from '../support/platform.ts'
 import { withHome } from './home-at-rest.ts'
-import { accountOf, call, type Names, type Place, placesOf, secretsManagerCrn, urlOf } from './places.ts'
+import { accountOf, call, makeBucket, type Names, OBJECT, type Place, placesOf, secretsManagerCrn, urlOf } from './places.ts'
 
 const home = freshHome()
 let platform: Running
@@ -30,7 +30,8 @@ type Owner = {
   readonly places: readonly Place[]
   /** What each parameter of a route stands for, by the segment before it. */
   readonly objects: Readonly<Record<string, string>>
-  /** Texts that nobody else may ever see. */
+  /** Texts that stand in the objects, and names of them: nobody else may ever see either. */
+  readonly contents: readonly string[]
   readonly marks: readonly string[]
 }
 
@@ -57,7 +58,7 @@ async function furnish(who: string, token: string): Promise<Owner> {
   const guid = id(secretsManager, 'guid')
   const names = {
     ...{ project: id(project), secretsManager: guid, secretsManagerCrn: secretsManagerCrn(guid, account) },
-    eventNotifications: id(eventNotifications, 'guid'),
+    ...{ eventNotifications: id(eventNotifications, 'guid'), ...(await makeBucket(platform, { token, group: id(group), name: who })) },
   }
   const places = placesOf(platform, names)
   const at = (name: string) => places.find((place) => place.name === name)?.url ?? ''
@@ -113,19 +114,9 @@ async function furnish(who: string, token: string): Promise<Owner> {
     ...{ resource_instances: guid, resource_keys: id(key, 'guid'), accounts: account, projects: names.project, secret_iam_id: id(serviceId, 'iam_id') },
     ...{ ce_secrets: `${who}-generic`, crn: names.secretsManagerCrn, en_crn: id(eventNotifications, 'crn'), instance: names.eventNotifications },
   }
-  const marks = [
-    `payload-of-${who}`,
-    `header-of-${who}`,
-    `value-of-${who}`,
-    `setting-of-${who}`,
-    account,
-    guid,
-    id(secret),
-    id(policy),
-    id(apikey),
-    id(profile),
-  ]
-  return { token, account, names, places, objects, marks }
+  const contents = ['payload', 'header', 'value', 'setting', 'object'].map((what) => `${what}-of-${who}`)
+  const marks = [...contents, account, guid, id(secret), id(policy), id(apikey), id(profile), names.bucket]
+  return { token, account, names, places, objects, contents, marks }
 }
 
 function accessPolicy(account: string, iamId: string) {
@@ -143,7 +134,8 @@ function paramsOf(path: string, owner: Owner, place: Place): Record<string, stri
   const segments = path.split('/')
   const params: Record<string, string> = {}
   for (const [at, segment] of segments.entries()) {
-    if (!segment.startsWith(':')) continue
+    if (segment === '*') params['*'] = OBJECT
+    if (!segment.startsWith(':') || place.params[segment.slice(1)] !== undefined) continue
     const before = place.name.startsWith('iam policies') ? 'policies' : (segments[at - 1] ?? '')
     const name = place.name === 'code-engine' && before === 'secrets' ? 'ce_secrets' : before
     params[segment.slice(1)] = owner.objects[name] ?? '00000000-0000-4000-8000-000000000000'
@@ -165,7 +157,7 @@ async function readAll(owner: Owner): Promise<Record<string, string>> {
         : path.includes('/everleaf/')
           ? `?component_type=job_run&name=${owner.objects.job_runs}`
           : ''
-      const { status, text } = await call('GET', urlOf(place, path, paramsOf(path, owner, place)) + query, { token: owner.token })
+      const { status, text } = await call('GET', urlOf(place, path, paramsOf(path, owner, place)) + query, { token: owner.token, headers: place.headers })
       // What reading itself moves is no change of anybody's.
       read[`${place.name} ${path}`] =
         `${status} ${status !== 200 ? '' : text.replace(/"(trace|retrieved_at|last_authn|authn_count|downloaded)":("[^"]*"|\d+|true|false),?/g, '')}`
@@ -197,15 +189,15 @@ for (const swapped of STATES) {
       for (const route of place.routes) {
         const [method, path, action] = route
         if (isOpen(route) || (swapped === 'objects in the path' && !path.includes(':'))) continue
-        const params = { ...paramsOf(path, theirs, place), ...(swapped === 'whole path' ? {} : { project_id: mine.names.project }) }
-        const { status, text } = await call(method, urlOf(from, path, params), { token: mine.token, headers: { 'if-match': '*' } })
+        const params = { ...place.params, ...paramsOf(path, theirs, place), ...(swapped === 'whole path' ? {} : { project_id: mine.names.project }) }
+        const { status, text } = await call(method, urlOf(from, path, params), { token: mine.token, headers: { 'if-match': '*', ...from.headers } })
         asked++
         const line = `${place.name}: ${method} ${path}: ${status} ${text.slice(0, 160)}`
         const isList = action === 'any' || !/:(?!project_id)/.test(path)
         if (status < 300 && !(isList && (swapped === 'objects in the path' || !path.includes(':')))) wrong.push(line)
         if (status >= 500) wrong.push(line)
         // Ids that the caller sent come back in messages; the content does not.
-        if (theirs.marks.slice(0, 4).some((mark) => text.includes(mark))) wrong.push(`leaked ${line}`)
+        if (theirs.contents.some((mark) => text.includes(mark))) wrong.push(`leaked ${line}`)
       }
     }
     assert.deepEqual(wrong, [])
@@ -220,7 +212,7 @@ test('lists of an account hold nothing of another', async () => {
     for (const route of place.routes) {
       const [method, path] = route
       if (method !== 'GET' || isOpen(route)) continue
-      const { text } = await call('GET', urlOf(place, path, paramsOf(path, mine, place)), { token: mine.token })
+      const { text } = await call('GET', urlOf(place, path, paramsOf(path, mine, place)), { token: mine.token, headers: place.headers })
       const leaked = theirs.marks.find((mark) => text.includes(mark))
       if (leaked !== undefined) wrong.push(`${place.name}: ${path} shows ${leaked}`)
     }
@@ -228,7 +220,8 @@ test('lists of an account hold nothing of another', async () => {
 })
 
 /** Calls of `mine` whose body or query names something of `theirs`: refused, every one. */
-const NAMED: Readonly<Record<string, () => readonly [method: string, place: string, path: string, body?: Json]>> = {
+type Named = readonly [method: string, place: string, path: string, body?: Json | string, headers?: Readonly<Record<string, string>>]
+const NAMED: Readonly<Record<string, () => Named>> = {
   'an API key of their service ID': () => ['POST', 'iam identity', '/apikeys', { name: 'x', iam_id: theirs.objects.secret_iam_id }],
   'an API key in their account': () => ['POST', 'iam identity', '/apikeys', { name: 'x', iam_id: mine.objects.secret_iam_id, account_id: theirs.account }],
   'a service ID in their account': () => ['POST', 'iam identity', '/serviceids/', { name: 'x', account_id: theirs.account }],
@@ -261,6 +254,17 @@ const NAMED: Readonly<Record<string, () => readonly [method: string, place: stri
     ...(['POST', 'event-notifications', '/notifications'] as const),
     { specversion: '1.0', id: '1', source: 'x', type: 'x', ibmensourceid: theirs.objects.sources, ibmendefaultshort: 'x', ibmendefaultlong: 'x', data: {} },
   ],
+  'a list of their buckets': () => ['GET', 'object-storage', '/', undefined, { 'ibm-service-instance-id': theirs.names.objectStorage }],
+  'a bucket in their instance': () => ['PUT', 'object-storage', '/planted', '', { 'ibm-service-instance-id': theirs.names.objectStorage }],
+  'a bucket of the name that theirs has': () => ['PUT', 'object-storage', `/${theirs.names.bucket}`, ''],
+  'a copy of their object': () => [
+    ...(['PUT', 'object-storage', `/${mine.names.bucket}/copied`] as const),
+    ...(['', { 'x-amz-copy-source': `/${theirs.names.bucket}/${OBJECT}` }] as const),
+  ],
+  'the end of many of their objects': () => [
+    ...(['POST', 'object-storage', `/${theirs.names.bucket}?delete`] as const),
+    `<Delete><Object><Key>${OBJECT}</Key></Object></Delete>`,
+  ],
   'a project in their resource group': () => ['POST', 'code-engine', '/projects', { name: 'x', resource_group_id: theirs.objects.resource_groups }],
   'an instance in their resource group': () => [
     ...(['POST', 'resource-controller', '/v2/resource_instances'] as const),
@@ -273,11 +277,11 @@ const NAMED: Readonly<Record<string, () => readonly [method: string, place: stri
 }
 for (const [what, ask] of Object.entries(NAMED)) {
   test(`refused: ${what}`, async () => {
-    const [method, name, path, body] = ask()
+    const [method, name, path, body, headers] = ask()
     const place = mine.places.find((one) => one.name === name)
-    const { status, text } = await call(method, `${place?.url}${path}`, { token: mine.token, body })
+    const { status, text } = await call(method, `${place?.url}${path}`, { token: mine.token, body, headers: { ...place?.headers, ...headers } })
     assert.ok(status >= 400 && status < 500, `${status} ${text}`)
-    assert.ok(!theirs.marks.slice(0, 4).some((mark) => text.includes(mark)), text)
+    assert.ok(!theirs.contents.some((mark) => text.includes(mark)), text)
   })
 }
 
@@ -301,7 +305,10 @@ test('rights on one instance or project are none on another of the same account'
   const iam = mine.places.find(({ name }) => name === 'iam identity')?.url
   const made = await call('POST', `${iam}/serviceids/`, { token: mine.token, body: { account_id: mine.account, name: 'narrow', apikey: { name: 'narrow' } } })
   const { iam_id: iamId, apikey } = JSON.parse(made.text) as { iam_id: string; apikey: { apikey: string } }
-  const own = { codeengine: mine.names.project, 'secrets-manager': mine.names.secretsManager, 'event-notifications': mine.names.eventNotifications }
+  const own = {
+    ...{ codeengine: mine.names.project, 'secrets-manager': mine.names.secretsManager, 'event-notifications': mine.names.eventNotifications },
+    'cloud-object-storage': mine.names.objectStorage,
+  }
   const roles = ['crn:v1:bluemix:public:iam::::serviceRole:Manager', 'crn:v1:bluemix:public:iam::::role:Administrator']
   for (const [serviceName, serviceInstance] of Object.entries(own)) {
     const attributes = Object.entries({ accountId: mine.account, serviceName, serviceInstance }).map(([name, value]) => ({ name, value }))
@@ -313,8 +320,10 @@ test('rights on one instance or project are none on another of the same account'
     assert.equal(status, 201, text)
   }
   const token = await login(env, apikey.apikey)
-  // The first start's instances and project are others of the same account.
+  // The first start's instances and project, and the new one of Object Storage, are others of the same account.
+  const bucket = await makeBucket(platform, { token: mine.token, group: String(mine.objects.resource_groups), name: 'mine-too' })
   const others = placesOf(platform, {
+    ...bucket,
     ...{ project: env.CODE_ENGINE_PROJECT_ID ?? '', secretsManager: env.SECRETS_MANAGER_URL?.split('/').at(-1) ?? '' },
     ...{
       eventNotifications: env.EVENT_NOTIFICATIONS_GUID ?? '',
@@ -326,7 +335,7 @@ test('rights on one instance or project are none on another of the same account'
     for (const route of place.routes) {
       const [method, path, action] = route
       if (isOpen(route) || action === 'any') continue
-      const { status } = await call(method, urlOf(place, path, { project_id: env.CODE_ENGINE_PROJECT_ID ?? '' }), { token })
+      const { status } = await call(method, urlOf(place, path, { project_id: env.CODE_ENGINE_PROJECT_ID ?? '' }), { token, headers: place.headers })
       if (status !== 403) wrong.push(`${place.name}: ${method} ${path}: ${status}`)
     }
   assert.deepEqual(wrong, [])

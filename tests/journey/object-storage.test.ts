@@ -212,24 +212,39 @@ test('keys are bytes: no key leaves its bucket, and each hostile one comes back 
 })
 
 test('refusals in the words of the service, as XML; what is not there answers 501 by name', async () => {
-  for (const [method, path, status, code] of [
+  for (const [method, path, status, code, says = /./] of [
     ['GET', '/no-such-bucket-at-all', 404, 'NoSuchBucket'],
     ['GET', '/kept/no-such-key', 404, 'NoSuchKey'],
     ['PUT', '/UPPER', 400, 'InvalidBucketName'],
     ['DELETE', '/kept', 409, 'BucketNotEmpty'],
     ['PUT', '/kept', 409, 'BucketAlreadyOwnedByYou'],
-    ['POST', '/kept/big?uploads', 404, undefined],
-    ['GET', '/kept?versioning', 501, 'NotImplemented'],
-    ['PUT', '/kept/tagged?tagging=', 501, 'NotImplemented'],
-  ] as const) {
+    ['POST', '/kept/big?uploads', 501, 'NotImplemented', /multipart/],
+    ['PUT', '/kept/big?partNumber=1&uploadId=x', 501, 'NotImplemented', /multipart/],
+    ['POST', '/kept/big', 501, 'NotImplemented', /uploads/],
+    ['GET', '/kept?versioning', 501, 'NotImplemented', /Versions/],
+    ['HEAD', '/kept/x?versionId=1', 501, undefined],
+    ['PUT', '/kept/tagged?tagging=', 501, 'NotImplemented', /tagging/],
+    ['GET', '/?extended', 501, 'NotImplemented', /extended/],
+  ] as readonly (readonly [string, string, number, string | undefined, RegExp?])[]) {
     const refused = await ask(method, path, { headers: { 'ibm-service-instance-id': crn } })
     assert.equal(refused.status, status, `${method} ${path}: ${refused.text}`)
     if (code === undefined) continue
     assert.match(refused.headers.get('content-type') ?? '', /^application\/xml/)
     assert.match(refused.text, new RegExp(`<Error><Code>${code}</Code>`))
+    assert.match(refused.text, says)
   }
   assert.equal((await ask('HEAD', '/kept/no-such-key')).status, 404)
   assert.equal((await ask('PUT', '/no-instance-named')).status, 400)
+  const bare = async (path: string, headers: Record<string, string>) => {
+    const response = await fetch(`${platform.env.COS_ENDPOINT}${path}`, { headers })
+    return `${response.status} ${await response.text()}`
+  }
+  assert.match(await bare('/kept/one', {}), /^403 .*<Code>AccessDenied<.*access token is missing/s)
+  assert.match(
+    await bare('/kept/one', { authorization: 'AWS4-HMAC-SHA256 Credential=a/20260101/us-south/s3/aws4_request' }),
+    /^501 .*<Code>NotImplemented<.*HMAC/s,
+  )
+  assert.match(await bare('/kept/one?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00', {}), /^501 .*<Code>NotImplemented<.*HMAC/s)
 })
 
 test('who may read one bucket may list and read that one, and nothing else', async () => {

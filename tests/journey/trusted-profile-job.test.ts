@@ -43,6 +43,8 @@ async function main() {
   console.log('status', found.status)
   for (const [, key] of (await found.text()).matchAll(/<Key>([^<]*)<\\/Key>/g)) console.log('file', key)
   if (!found.ok) process.exit(1)
+  const byHost = await fetch('https://' + process.env.COS_BUCKET + '.s3.direct.' + process.env.COS_REGION + '.cloud-object-storage.appdomain.cloud/', { headers: { authorization: request.headers.Authorization } })
+  console.log('by host', byHost.status)
 }
 main().catch((error) => { console.log(error.message); process.exit(1) })
 `,
@@ -210,6 +212,7 @@ for (const [language, { files, needs }] of Object.entries(JOBS))
       const followed = await done('ce', 'jobrun', 'logs', '--name', `${job}-run-1`, '--follow')
       assert.match(followed, /status 200/)
       assert.match(followed, /file helloworld\.txt/)
+      if (language === 'node') assert.match(followed, /by host 200/, 'the name that IBM’s JavaScript client uses')
 
       await done('ce', 'job', 'update', '--name', job, '--env', 'COS_BUCKET=another-bucket')
       const crn = await crnOf(COS, ':cloud-object-storage:')

@@ -37,6 +37,8 @@ export type Dialect = {
     readonly unavailable: string
     readonly internal: string
   }
+  /** The refusal of a request without a good token. Default: 401. `url` as it came, with its query. */
+  readonly unauthenticated?: (request: { authorization: string | undefined; url: string; hint: string }) => ApiError
   /** The media type of refusals whose body is text already. Default: JSON. */
   readonly type?: string
   /** The body of a refusal. `trace` is the request's id, also in the reply's headers. */

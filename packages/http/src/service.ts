@@ -80,6 +80,7 @@ function routerOf(service: Service, platform: Platform): (request: FastifyReques
   }
 }
 
+const NO_TOKEN = 'The access token is missing, expired or not valid. Get a new one from the IAM token endpoint and send it as a bearer token.'
 const NOBODY: Identity = { iamId: '', account: '', kind: 'user', name: '' }
 
 async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found): Promise<unknown> {
@@ -87,12 +88,10 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
   const { codes } = service.dialect
   setTrace(reply, request, service.dialect)
   const identity = action === 'public' ? NOBODY : await platform.guard.authenticate(request.headers.authorization)
-  if (identity === undefined)
-    throw new ApiError(
-      401,
-      codes.unauthorized,
-      'The access token is missing, expired or not valid. Get a new one from the IAM token endpoint and send it as a bearer token.',
-    )
+  if (identity === undefined) {
+    const { authorization } = request.headers
+    throw service.dialect.unauthenticated?.({ authorization, url: request.url, hint: NO_TOKEN }) ?? new ApiError(401, codes.unauthorized, NO_TOKEN)
+  }
   if (operation.mode === 'not-implemented') throw new ApiError(501, codes.notImplemented, `The operation ${operation.name} does not exist in Everleaf yet.`)
   const read: Read<unknown, unknown> = { ...callOf(request, reply, steps, identity), db: platform.store.tables<unknown>() }
   if (action !== 'public' && action !== 'any') {

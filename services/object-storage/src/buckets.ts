@@ -9,17 +9,6 @@ const NAME = /^[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]$/
 const LOCATION = /^(?:[a-z]{2}-[a-z]{2,5}|[a-z]{2,3}\d{2}|us|eu|ap)-(?:standard|smart|vault|cold|flex|onerate_active)$/
 const MAX_BUCKETS = 100
 
-/** Parts of a bucket or an object that IBM's service has and this one has not, by the query that names them. */
-const ABSENT = ['accelerate', 'acl', 'analytics', 'cors', 'encryption', 'inventory', 'legalHold', 'lifecycle', 'logging', 'metrics', 'notification']
-  .concat(['object-lock', 'policy', 'protection', 'publicAccessBlock', 'replication', 'requestPayment', 'restore', 'retention', 'tagging', 'torrent'])
-  .concat(['uploadId', 'uploads', 'partNumber', 'versionId', 'versioning', 'versions', 'website', 'x-amz-signature', 'X-Amz-Signature'])
-
-/** Throws 501 for what is named by the query and not there. */
-export function refuseAbsent(query: Readonly<Record<string, unknown>>): void {
-  const found = ABSENT.find((name) => query[name] !== undefined)
-  if (found !== undefined) throw new ApiError(501, CODES.notImplemented, `The sub-resource ${found} does not exist in Everleaf yet.`)
-}
-
 /** Any query: what is not known is passed over, as S3 does it. */
 export const AnyQuery = Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]))
 export type Query = Readonly<Record<string, string | readonly string[]>>
@@ -84,9 +73,8 @@ export const list = lookup({
 export const create = operation({
   query: AnyQuery,
   takes: 'bytes',
-  async run(context, { params, query, body }) {
+  async run(context, { params, body }) {
     const { db, world, deps, identity } = context
-    refuseAbsent(query)
     const instance = await instanceOf(context)
     await requireOn(context, 'bucket.put', instance)
     const name = params.bucket ?? ''
@@ -117,6 +105,7 @@ export const create = operation({
       if (there.account === identity.account) throw new ApiError(409, CODES.bucketOwned, 'You have this bucket already.')
       throw new ApiError(409, CODES.bucketExists, 'The name of this bucket is taken: names are unique over all accounts.')
     }
+    context.tx.after(() => deps.onBucketsChanged({ made: [{ name, location }] }))
     return empty(200)
   },
 })
@@ -126,12 +115,12 @@ export const head = lookup({ query: AnyQuery, resource: ofBucket, run: async () 
 export const remove = operation({
   query: AnyQuery,
   resource: ofBucket,
-  async run(context, { params, query }) {
-    refuseAbsent(query)
-    const { name } = await findBucket(context, params.bucket ?? '')
+  async run(context, { params }) {
+    const { name, location } = await findBucket(context, params.bucket ?? '')
     const one = await context.db.selectFrom('cos_objects').select('key').where('bucket', '=', name).limit(1).executeTakeFirst()
     if (one !== undefined) throw new ApiError(409, CODES.bucketNotEmpty, 'The bucket is not empty: delete its objects first.')
     await context.db.deleteFrom('cos_buckets').where('name', '=', name).execute()
+    context.tx.after(() => context.deps.onBucketsChanged({ gone: [{ name, location }] }))
     return empty(204)
   },
 })

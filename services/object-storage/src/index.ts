@@ -5,7 +5,7 @@ import type { World } from '@everleaf/world'
 import { openBlobs } from './blobs.ts'
 import { dialect } from './dialect.ts'
 import { routes } from './routes.ts'
-import { type Deps, type Neighbours, SERVICE, type Tables } from './service.ts'
+import { type Deps, type Located, type Neighbours, SERVICE, type Tables } from './service.ts'
 
 export { migrations } from './migrations/index.ts'
 
@@ -18,15 +18,21 @@ export function createObjectStorage({ world, store, vault, deps: neighbours, set
   const service: Service = { prefix: '/object-storage', routes, dialect, deps, resource: () => ({ service: SERVICE }) }
   return {
     service,
+    /** All buckets, of all accounts. */
+    buckets: (): Promise<Located[]> => store.tables<Tables>().selectFrom('cos_buckets').select(['name', 'location']).orderBy('name').execute(),
     /** Removes everything of an instance that is deleted. */
     async forgetInstance(tx: Tx, guid: string): Promise<void> {
       const db = tx.tables<Tables>()
-      const buckets = (await db.selectFrom('cos_buckets').select('name').where('instance', '=', guid).execute()).map(({ name }) => name)
-      if (buckets.length === 0) return
+      const gone = await db.selectFrom('cos_buckets').select(['name', 'location']).where('instance', '=', guid).execute()
+      if (gone.length === 0) return
+      const buckets = gone.map(({ name }) => name)
       const bodies = await db.selectFrom('cos_objects').select('blob').where('bucket', 'in', buckets).execute()
       await db.deleteFrom('cos_objects').where('bucket', 'in', buckets).execute()
       await db.deleteFrom('cos_buckets').where('instance', '=', guid).execute()
-      tx.after(() => void Promise.all(bodies.map(({ blob }) => blobs.remove(blob))))
+      tx.after(() => {
+        deps.onBucketsChanged({ gone })
+        void Promise.all(bodies.map(({ blob }) => blobs.remove(blob)))
+      })
     },
     /** Removes bodies that no row names, before requests come. */
     async sweep(): Promise<void> {

@@ -1,5 +1,5 @@
 import { ApiError } from '@everleaf/http'
-import { AnyQuery, document, findBucket, ofBucket, type Query, refuseAbsent, text } from './buckets.ts'
+import { AnyQuery, document, findBucket, ofBucket, type Query, text } from './buckets.ts'
 import { CODES } from './errors.ts'
 import { lookup, type ObjectRow, type View } from './service.ts'
 import { NAMESPACE, type Xml, xml } from './xml.ts'
@@ -17,7 +17,6 @@ export const get = lookup({
   async run(context, { params, query }) {
     const bucket = await findBucket(context, params.bucket ?? '')
     if (query.location !== undefined) return document(xml(['LocationConstraint', bucket.location], NAMESPACE))
-    refuseAbsent(query)
     const isSecond = text(query, 'list-type') === '2'
     const maxKeys = maxKeysOf(query)
     const prefix = text(query, 'prefix') ?? ''

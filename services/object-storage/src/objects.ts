@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { ApiError, type ByteStream, RawReply } from '@everleaf/http'
-import { AnyQuery, document, empty, findBucket, ofBucket, type Query, refuseAbsent, text } from './buckets.ts'
+import { AnyQuery, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
 import { CODES } from './errors.ts'
 import { lookup, type ObjectRow, operation, SERVICE, type Tables, type View } from './service.ts'
 import { NAMESPACE, textsOf, xml } from './xml.ts'
@@ -45,8 +45,7 @@ export const put = lookup({
   resource: ofBucket,
   takes: 'stream',
   audit: true,
-  async run(context, { params, query, body }) {
-    refuseAbsent(query)
+  async run(context, { params, body }) {
     const { headers } = context
     const bucket = await findBucket(context, params.bucket ?? '')
     const key = keyOf(context)
@@ -267,7 +266,6 @@ export const get = lookup({
   query: AnyQuery,
   resource: ofBucket,
   async run(context, { params, query }) {
-    refuseAbsent(query)
     const { headers, deps } = context
     const bucket = await findBucket(context, params.bucket ?? '')
     const row = await findObject(context, bucket.name, keyOf(context))
@@ -319,11 +317,24 @@ async function drop(context: { db: View['db'] } & Pick<View, 'deps'> & { tx: { a
 export const remove = operation({
   query: AnyQuery,
   resource: ofBucket,
-  async run(context, { params, query }) {
-    refuseAbsent(query)
+  async run(context, { params }) {
     const bucket = await findBucket(context, params.bucket ?? '')
     await drop(context, bucket.name, keyOf(context))
     return empty(204)
+  },
+})
+
+/** What a POST does to an object, its query says: none of it is there. */
+export const post = lookup({
+  query: AnyQuery,
+  resource: ofBucket,
+  takes: 'stream',
+  run: async () => {
+    throw new ApiError(
+      501,
+      CODES.notImplemented,
+      'A POST to an object names in its query what it does: uploads, uploadId, restore, select, …; none of them can be had in Everleaf yet.',
+    )
   },
 })
 
@@ -334,10 +345,7 @@ export const removeMany = operation({
   takes: 'bytes',
   maxBytes: 1_024 * 1_024,
   async run(context, { params, query, body }) {
-    if (query.delete === undefined) {
-      refuseAbsent(query)
-      throw new ApiError(501, CODES.notImplemented, 'Uploads by forms do not exist in Everleaf yet.')
-    }
+    if (query.delete === undefined) throw new ApiError(501, CODES.notImplemented, 'Uploads by forms do not exist in Everleaf yet.')
     const bucket = await findBucket(context, params.bucket ?? '')
     const bytes = body as unknown as Buffer
     measuredNow(bytes, context.headers)

@@ -1,4 +1,5 @@
 import type { Route } from '@everleaf/http'
+import { withoutAbsent } from './absent.ts'
 import * as buckets from './buckets.ts'
 import * as listing from './listing.ts'
 import * as objects from './objects.ts'
@@ -7,7 +8,7 @@ import { SERVICE } from './service.ts'
 const action = (name: string) => `${SERVICE}.${name}`
 
 /** Path style: the bucket is the first segment. Lists and new buckets ask the guard themselves, about the instance that a header names. */
-export const routes: readonly Route[] = [
+const here: readonly Route[] = [
   ['GET', '/', 'any', buckets.list],
   ['PUT', '/:bucket', 'any', buckets.create],
   ['GET', '/:bucket', action('bucket.get'), listing.get],
@@ -16,6 +17,8 @@ export const routes: readonly Route[] = [
   ['POST', '/:bucket', action('object.delete'), objects.removeMany],
   ['PUT', '/:bucket/*', action('object.put'), objects.put],
   ['GET', '/:bucket/*', action('object.get'), objects.get],
+  ['POST', '/:bucket/*', action('object.put'), objects.post],
   ['HEAD', '/:bucket/*', action('object.head'), objects.head],
   ['DELETE', '/:bucket/*', action('object.delete'), objects.remove],
 ]
+export const routes = here.map(withoutAbsent)

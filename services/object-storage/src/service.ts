@@ -23,8 +23,14 @@ export type ObjectRow = {
 export type Tables = { cos_buckets: BucketRow; cos_objects: ObjectRow }
 
 export type Known = { readonly guid: string; readonly account: string; readonly service: string }
+/** What of a bucket its host names are made of. */
+export type Located = Pick<BucketRow, 'name' | 'location'>
 /** What Object Storage needs of others. */
-export type Neighbours = { readonly instanceOf: (guid: string) => Promise<Known | undefined> }
+export type Neighbours = {
+  readonly instanceOf: (guid: string) => Promise<Known | undefined>
+  /** Told once it is on disk. */
+  readonly onBucketsChanged: (change: { readonly made?: readonly Located[]; readonly gone?: readonly Located[] }) => void
+}
 
 export type Deps = Neighbours & { readonly world: World; readonly store: Store; readonly vault: Vault; readonly blobs: Blobs; readonly region: string }
 export type View = Read<Tables, Deps>

@@ -269,10 +269,10 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
     world,
     store,
     vault,
-    deps: { instanceOf: resourceController.instanceOf },
+    deps: { instanceOf: resourceController.instanceOf, onBucketsChanged: (change) => items.bucketsChanged(change) },
     settings: { region: config.region, dataFolder: home.data },
   })
-  const items = itemsOf({ codeEngine, resourceController, pki, config, apply: (difference) => link.apply(difference) })
+  const items = itemsOf({ codeEngine, resourceController, objectStorage, pki, config, apply: (difference) => link.apply(difference) })
   const link = createCoreSide({
     world,
     items: items.all,

@@ -5,6 +5,8 @@ export const PLATFORM_CERTIFICATE = 'platform'
 /** IBM Cloud's regions: one machine answers under the names of all of them. */
 const REGIONS = ['au-syd', 'br-sao', 'ca-mon', 'ca-tor', 'eu-de', 'eu-es', 'eu-gb', 'in-che', 'in-mum', 'jp-osa', 'jp-tok', 'us-east', 'us-south'] as const
 
+const OBJECT_STORAGE = '/object-storage'
+
 function regionsWith(region: string): string[] {
   return [...new Set([region, ...REGIONS])]
 }
@@ -15,10 +17,9 @@ function objectStorageHosts(region: string): string[] {
 
 /** By path under the name itself, by host one label below it: that label is the bucket. */
 function objectStorage(...hosts: string[]): ApiHost[] {
-  const prefix = '/object-storage'
   return hosts.flatMap((host) => [
-    { host, prefix },
-    { host: `*.${host}`, prefix, label: true },
+    { host, prefix: OBJECT_STORAGE },
+    { host: `*.${host}`, prefix: OBJECT_STORAGE, label: true },
   ])
 }
 
@@ -53,6 +54,16 @@ export function secretsManagerHosts({ guid, region }: { readonly guid: string; r
       `${guid}.private.${one}.secrets-manager.appdomain.cloud`,
     ]),
   ].map((host) => ({ host, prefix: `/secrets-manager/${guid}` }))
+}
+
+/**
+ * The host names of one bucket, written out for the hosts files of instances, which have no wildcards: in its own region, and Everleaf's. None
+ * for a name with a dot, which no wildcard certificate covers. `location` is a region and a storage class (`eu-de-smart`).
+ */
+export function bucketHosts({ name, location }: { readonly name: string; readonly location: string }, { domain }: Pick<Where, 'domain'>): ApiHost[] {
+  if (name.includes('.')) return []
+  const region = location.slice(0, location.lastIndexOf('-'))
+  return [`s3.${domain}`, ...objectStorageHosts(region)].map((endpoint) => ({ host: `${name}.${endpoint}`, prefix: OBJECT_STORAGE, label: true }))
 }
 
 export function hostItem({ host: _, ...to }: ApiHost): HostItem {
