@@ -51,6 +51,8 @@ export type Call<D> = {
   readonly setHeader: (name: string, value: string) => void
   /** Asks the guard about something beside the route's own action and resource. */
   readonly may: (action: string, resource: Resource) => Promise<boolean>
+  /** Writes the operation's audit line in a transaction that it makes itself, as a lookup does that stores what streams in. */
+  readonly audited: (tx: Tx) => Promise<void>
 }
 /** What an operation that only reads gets. */
 export type Read<T, D> = Call<D> & { readonly db: Kysely<T> }

@@ -93,7 +93,11 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
     throw service.dialect.unauthenticated?.({ authorization, url: request.url, hint: NO_TOKEN }) ?? new ApiError(401, codes.unauthorized, NO_TOKEN)
   }
   if (operation.mode === 'not-implemented') throw new ApiError(501, codes.notImplemented, `The operation ${operation.name} does not exist in Everleaf yet.`)
-  const read: Read<unknown, unknown> = { ...callOf(request, reply, steps, identity), db: platform.store.tables<unknown>() }
+  const read: Read<unknown, unknown> = {
+    ...callOf(request, reply, steps, identity),
+    db: platform.store.tables<unknown>(),
+    audited: (tx) => auditLine(tx, read, { params }, steps),
+  }
   if (action !== 'public' && action !== 'any') {
     const resource =
       operation.resource === undefined ? service.resource(params) : await resolved(operation.resource(read, params), { read, action, steps, params })
@@ -103,7 +107,13 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
   const body = await readBody(request, reply, steps)
   const result = await run(read, { params, query, body }, steps)
   if (operation.mode === 'write') reply.raw.once('finish', () => platform.world.crashPoint(`http.answer-sent.${action}`))
+  if (result instanceof RawReply && result.body instanceof Readable) tellOfCut(result.body, request, steps)
   return send(reply, operation, result)
+}
+
+/** The status has been sent by then, so that the caller sees its connection end: why is for the log. */
+function tellOfCut(body: Readable, request: FastifyRequest, { path, platform }: Found): void {
+  body.once('error', (error) => platform.world.log.error({ trace: request.id, method: request.method, path, stack: causes(error) }, 'an answer was cut off'))
 }
 
 /** A caller without the right on the whole instance learns nothing of which objects are there: 403 before 404. */
@@ -260,7 +270,7 @@ function send(reply: FastifyReply, operation: Operation, result: unknown): unkno
     return reply
       .code(status)
       .headers(headers)
-      .send(typeof body === 'object' ? Readable.from(body, { objectMode: false }) : body)
+      .send(typeof body === 'object' && !(body instanceof Readable) ? Readable.from(body, { objectMode: false }) : body)
   }
   if (result instanceof StreamReply) {
     // Written as it comes: nobody on the way is to wait for more.

@@ -224,6 +224,28 @@ test('a body that stands still is put out, a slow app is not', async () => {
   assert.equal((await ask(portOf(rig), SHOP, { method: 'POST', body: 'x' })).body, 'slow')
 })
 
+test('an answer that its client stops taking is put out, and the app is rid of it', async () => {
+  const rid = Promise.withResolvers<void>()
+  const piece = Buffer.alloc(256 * 1024)
+  await using rig = await startRig({
+    limits: { bodyIdleMs: 150 },
+    app: (_request, response) => {
+      const goOn = () => void (response.write(piece) && setImmediate(goOn))
+      response.on('drain', goOn)
+      response.once('close', () => rid.resolve())
+      goOn()
+    },
+  })
+  const socket = await tlsTo(portOf(rig), SHOP)
+  const closed = once(socket, 'close')
+  socket.write(`${start}\r\n`)
+  await rid.promise
+  assert.equal(rig.gateway.connections, 0)
+  socket.resume()
+  socket.on('error', () => {})
+  await closed
+})
+
 const slowAfterBody: RigOptions['app'] = (request, response) => {
   request.on('error', () => {})
   request.resume()

@@ -1,14 +1,21 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
-import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import type { World } from '@everleaf/world'
+
+/** Bytes `from` to `to` (that one included) of a body of `size` bytes. */
+export type Part = { readonly from: number; readonly to: number; readonly size: number }
 
 /** The bodies of objects: files named by ids of ours, never by keys, each sealed in frames with a key of its own. */
 export type Blobs = {
   /** Writes a stream whole or not at all; on disk when it resolves. */
   write(body: AsyncIterable<Buffer>, key: Buffer): Promise<string>
-  /** Bytes `from` to `to` (that one included) of a body of `size` bytes. Throws at the first frame that was altered. */
-  read(blob: string, key: Buffer, range: { from: number; to: number; size: number }): AsyncIterable<Buffer>
+  /**
+   * Opens a part of a body, whose first bytes are read already. It is whole also where the body is removed meanwhile; it fails at the first
+   * frame that was altered. Undefined: there is no such body.
+   */
+  open(blob: string, key: Buffer, part: Part): Promise<Readable | undefined>
   remove(blob: string): Promise<void>
   /** Removes files that no row names: what was written before a kill. */
   sweep(isKnown: (blob: string) => boolean): Promise<void>
@@ -17,6 +24,13 @@ export type Blobs = {
 /** Plain bytes of a frame. Each is sealed by itself, so that a range is read without what is before it. */
 const FRAME = 256 * 1024
 const TAG = 16
+const SEALED = FRAME + TAG
+/** Frames that are read at once: a turn of the thread pool costs as much as the reading of one. */
+const READ_AT_ONCE = 4
+/** Writes under way while the next bytes are awaited, sealed and measured. */
+const WRITES_AHEAD = 4
+/** Bytes after which the disk begins with what it has, so that the end does not wait for all of a large body. */
+const FLUSH_BYTES = 32 * 1024 * 1024
 
 export function openBlobs(options: { folder: string; world: Pick<World, 'id' | 'crashPoint'> }): Blobs {
   const { folder, world } = options
@@ -25,47 +39,21 @@ export function openBlobs(options: { folder: string; world: Pick<World, 'id' | '
     async write(body, key) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       const blob = world.id()
-      const part = `${pathOf(blob)}.part`
       try {
-        {
-          await using file = await open(part, 'wx', 0o600)
-          let count = 0
-          let held: Buffer[] = []
-          let size = 0
-          const flush = async (frame: Buffer) => void (await file.writeFile(sealed(frame, key, count++)))
-          for await (const chunk of body) {
-            held.push(chunk)
-            size += chunk.length
-            if (size < FRAME) continue
-            const all = Buffer.concat(held)
-            let at = 0
-            for (; at + FRAME <= all.length; at += FRAME) await flush(all.subarray(at, at + FRAME))
-            held = [all.subarray(at)]
-            size = all.length - at
-          }
-          if (size > 0) await flush(Buffer.concat(held))
-          await file.sync()
-        }
-        world.crashPoint('cos.body-written')
-        await rename(part, pathOf(blob))
-        await using handle = await open(folder, 'r')
-        await handle.sync()
-        return blob
+        await using file = await open(pathOf(blob), 'wx', 0o600)
+        await using entries = await open(folder, 'r')
+        await writeFrames(file, body, key)
+        await Promise.all([file.sync(), entries.sync()])
       } catch (error) {
-        await unlink(part).catch(() => {})
+        await unlink(pathOf(blob)).catch(() => {})
         throw error
       }
+      world.crashPoint('cos.body-written')
+      return blob
     },
-    async *read(blob, key, { from, to, size }) {
-      await using file = await open(pathOf(blob), 'r')
-      const buffer = Buffer.allocUnsafe(FRAME + TAG)
-      for (let frame = Math.floor(from / FRAME); frame * FRAME <= to; frame++) {
-        const plain = Math.min(FRAME, size - frame * FRAME)
-        const { bytesRead } = await file.read(buffer, 0, plain + TAG, frame * (FRAME + TAG))
-        if (bytesRead !== plain + TAG) throw new Error(`the body ${blob} is cut off`)
-        const opened = unsealed(buffer.subarray(0, bytesRead), key, frame)
-        yield opened.subarray(Math.max(0, from - frame * FRAME), Math.min(plain, to + 1 - frame * FRAME))
-      }
+    async open(blob, key, part) {
+      const file = await openIfThere(pathOf(blob))
+      return file && (await streamOf(file, blob, framesOf(file, key, part)))
     },
     remove: (blob) => unlink(pathOf(blob)).catch(() => {}),
     async sweep(isKnown) {
@@ -75,6 +63,140 @@ export function openBlobs(options: { folder: string; world: Pick<World, 'id' | '
   }
 }
 
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'r')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Seals what comes as it comes, without holding a frame together, and writes each frame while the next one comes. */
+async function writeFrames(file: FileHandle, body: AsyncIterable<Buffer>, key: Buffer): Promise<void> {
+  const writes = behind(WRITES_AHEAD)
+  const flushes = behind(1)
+  let count = 0
+  let frame = sealer(key, count)
+  const flush = async () => {
+    const at = count * SEALED
+    if (count % (FLUSH_BYTES / FRAME) === FLUSH_BYTES / FRAME - 1) await flushes.add(file.datasync())
+    await writes.add(writeAll(file, frame.end(), at))
+    frame = sealer(key, ++count)
+  }
+  for await (const chunk of body) {
+    let at = 0
+    while (at < chunk.length) {
+      at += frame.add(chunk, at)
+      if (frame.isFull()) await flush()
+    }
+  }
+  if (!frame.isEmpty()) await writes.add(writeAll(file, frame.end(), count * SEALED))
+  await Promise.all([writes.end(), flushes.end()])
+}
+
+/** A frame that is being sealed. */
+function sealer(key: Buffer, count: number) {
+  const cipher = createCipheriv('aes-256-gcm', key, nonce(count))
+  const parts: Buffer[] = []
+  let room = FRAME
+  return {
+    isFull: () => room === 0,
+    isEmpty: () => room === FRAME,
+    /** Takes as much of the chunk as there is room for; gives how much that was. */
+    add(chunk: Buffer, from: number): number {
+      const taken = from === 0 && chunk.length <= room ? chunk : chunk.subarray(from, from + room)
+      parts.push(cipher.update(taken))
+      room -= taken.length
+      return taken.length
+    },
+    end(): Buffer[] {
+      parts.push(cipher.final(), cipher.getAuthTag())
+      return parts.filter(({ length }) => length > 0)
+    },
+  }
+}
+
+/** So much work goes on while more is added. What failed is told by the next `add`, or by `end`. */
+function behind(most: number) {
+  const running: Promise<unknown>[] = []
+  return {
+    async add(work: Promise<unknown>): Promise<void> {
+      // Awaited later: until then its failure belongs to nobody.
+      work.catch(() => {})
+      running.push(work)
+      if (running.length > most) await running.shift()
+    },
+    end: () => Promise.all(running),
+  }
+}
+
+/** A disk that is nearly full takes a part of what it is given, and says so only when it is given the rest. */
+async function writeAll(file: FileHandle, parts: readonly Buffer[], position: number): Promise<void> {
+  const { bytesWritten } = await file.writev(parts, position)
+  if (bytesWritten === parts.reduce((sum, { length }) => sum + length, 0)) return
+  const all = Buffer.concat(parts)
+  for (let at = bytesWritten; at < all.length;) at += (await file.write(all, at, all.length - at, position + at)).bytesWritten
+}
+
+type Frames = () => Promise<Buffer[]>
+
+/** Reads a part of a body bit by bit; an empty answer is its end. */
+function framesOf(file: FileHandle, key: Buffer, { from, to, size }: Part): Frames {
+  const last = Math.floor(to / FRAME)
+  let next = Math.floor(from / FRAME)
+  const most = Math.min(READ_AT_ONCE, last - next + 1)
+  const buffer = Buffer.allocUnsafeSlow(most * SEALED)
+  return async () => {
+    const opened: Buffer[] = []
+    const until = Math.min(next + most, last + 1)
+    if (next === until) return opened
+    const length = Math.min(until * FRAME, size) - next * FRAME + (until - next) * TAG
+    const { bytesRead } = await file.read(buffer, 0, length, next * SEALED)
+    if (bytesRead !== length) throw new Error('it is cut off')
+    for (let at = 0; at < length; at += SEALED, next++) {
+      const plain = unsealed(buffer.subarray(at, Math.min(at + SEALED, length)), key, next)
+      opened.push(plain.subarray(Math.max(0, from - next * FRAME), to + 1 - next * FRAME))
+    }
+    return opened
+  }
+}
+
+/** The file is the stream's from here on: closed at its end, or when nobody wants more. */
+async function streamOf(file: FileHandle, blob: string, frames: Frames): Promise<Readable> {
+  const failed = (cause: unknown) => new Error(`the body ${blob} cannot be read`, { cause })
+  let first: Buffer[] | undefined
+  try {
+    first = await frames()
+  } catch (cause) {
+    await file.close()
+    throw failed(cause)
+  }
+  let isReading = false
+  return new Readable({
+    highWaterMark: FRAME,
+    read() {
+      // A push asks for more before the next one of the same reading.
+      if (isReading) return
+      isReading = true
+      const parts = first === undefined ? frames() : Promise.resolve(first)
+      first = undefined
+      parts.then(
+        (read) => {
+          isReading = false
+          for (const part of read.length === 0 ? [null] : read) if (!this.destroyed) this.push(part)
+        },
+        (cause: unknown) => void this.destroy(failed(cause)),
+      )
+    },
+    destroy: (error, done) =>
+      void file.close().then(
+        () => done(error),
+        (closing: Error) => done(error ?? closing),
+      ),
+  })
+}
+
 // A key seals one body, so a frame's number is a nonce that never comes twice.
 function nonce(frame: number): Buffer {
   const bytes = Buffer.alloc(12)
@@ -82,13 +204,10 @@ function nonce(frame: number): Buffer {
   return bytes
 }
 
-function sealed(plain: Buffer, key: Buffer, frame: number): Buffer {
-  const cipher = createCipheriv('aes-256-gcm', key, nonce(frame))
-  return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
-}
-
 function unsealed(bytes: Buffer, key: Buffer, frame: number): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, nonce(frame))
   decipher.setAuthTag(bytes.subarray(bytes.length - TAG))
-  return Buffer.concat([decipher.update(bytes.subarray(0, bytes.length - TAG)), decipher.final()])
+  const plain = decipher.update(bytes.subarray(0, bytes.length - TAG))
+  decipher.final()
+  return plain
 }

@@ -5,8 +5,6 @@ import { lookup, type ObjectRow, type View } from './service.ts'
 import { NAMESPACE, type Xml, xml } from './xml.ts'
 
 const MAX_KEYS = 1_000
-/** Behind every key that begins with what is before it. */
-const LAST = '\u{10ffff}'
 
 type Found = { readonly contents: ObjectRow[]; readonly prefixes: string[]; readonly isTruncated: boolean; readonly last: string }
 
@@ -74,18 +72,18 @@ async function find({ db }: View, ask: { bucket: string; prefix: string; delimit
   const prefixes: string[] = []
   // Whoever wants no keys is told of none, and not to come again for more.
   if (maxKeys === 0) return { contents, prefixes, isTruncated: false, last: '' }
-  let after = ask.after
-  // A marker may be a common prefix that was told before.
-  if (delimiter !== '' && after.startsWith(prefix) && after.endsWith(delimiter) && after.length > prefix.length) after += LAST
+  const end = behindAll(prefix)
+  let start = startOf(ask)
   let last = ''
-  for (;;) {
+  while (start !== undefined) {
+    const { operator, key } = start
     const limit = maxKeys + 1 - contents.length - prefixes.length
     const rows = await db
       .selectFrom('cos_objects')
       .selectAll()
       .where('bucket', '=', bucket)
-      .where('key', '>', after)
-      .$if(prefix !== '', (query) => query.where('key', '>=', prefix).where('key', '<', prefix + LAST))
+      .where('key', operator, key)
+      .$if(end !== undefined, (query) => query.where('key', '<', end ?? ''))
       .orderBy('key')
       .limit(limit)
       .execute()
@@ -96,15 +94,39 @@ async function find({ db }: View, ask: { bucket: string; prefix: string; delimit
       const at = delimiter === '' ? -1 : row.key.indexOf(delimiter, prefix.length)
       if (at === -1) {
         contents.push(row)
-        last = after = row.key
+        last = row.key
+        start = { operator: '>', key: last }
         continue
       }
       last = row.key.slice(0, at + delimiter.length)
       prefixes.push(last)
-      after = last + LAST
+      start = atLeast(behindAll(last))
     }
-    if (rows.length < limit) return { contents, prefixes, isTruncated: false, last }
+    if (rows.length < limit) break
   }
+  return { contents, prefixes, isTruncated: false, last }
+}
+
+/** Where to go on. */
+type Start = { readonly operator: '>' | '>='; readonly key: string }
+
+function startOf({ prefix, delimiter, after }: { prefix: string; delimiter: string; after: string }): Start | undefined {
+  // One bound, not two: the database begins to read at one of them, and passes over all that is before the other.
+  if (Buffer.compare(Buffer.from(after), Buffer.from(prefix)) < 0) return { operator: '>=', key: prefix }
+  // A marker may be a common prefix that was told before.
+  const isFolder = delimiter !== '' && after.startsWith(prefix) && after.endsWith(delimiter) && after.length > prefix.length
+  return isFolder ? atLeast(behindAll(after)) : { operator: '>', key: after }
+}
+
+const atLeast = (key: string | undefined): Start | undefined => (key === undefined ? undefined : { operator: '>=', key })
+
+/** The first text behind all that begin with the prefix, in the order of code points, which is that of bytes; undefined: there is none. */
+function behindAll(prefix: string): string | undefined {
+  const points = [...prefix].map((character) => character.codePointAt(0) ?? 0)
+  for (let last = points.pop(); last !== undefined; last = points.pop())
+    // No text has the halves of pairs by themselves.
+    if (last < 0x10ffff) return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
+  return undefined
 }
 
 function maxKeysOf(query: Query): number {

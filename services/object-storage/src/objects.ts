@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib'
 import { ApiError, type ByteStream, RawReply } from '@everleaf/http'
 import { AnyQuery, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
 import { CODES } from './errors.ts'
+import { isStale, type Range, rangeOf } from './ranges.ts'
 import { lookup, type ObjectRow, operation, SERVICE, type Tables, type View } from './service.ts'
 import { NAMESPACE, textsOf, xml } from './xml.ts'
 
@@ -44,7 +45,6 @@ export const put = lookup({
   query: AnyQuery,
   resource: ofBucket,
   takes: 'stream',
-  audit: true,
   async run(context, { params, body }) {
     const { headers } = context
     const bucket = await findBucket(context, params.bucket ?? '')
@@ -55,10 +55,10 @@ export const put = lookup({
       throw new ApiError(501, CODES.notImplemented, 'Bodies in signed chunks (aws-chunked) do not exist in Everleaf yet. Send the body as it is.')
     if (length !== undefined && Number(length) > MAX_BYTES) throw new ApiError(400, CODES.tooLarge, `An object has at most ${MAX_BYTES} bytes.`)
     const kept = keptHeaders(headers)
-    const exists = await context.db.selectFrom('cos_objects').select('key').where('bucket', '=', bucket.name).where('key', '=', key).executeTakeFirst()
-    if (headers['if-none-match'] === '*' && exists !== undefined) throw new ApiError(412, CODES.precondition, 'The object is there already.')
-    const stored = await store(context, bucket.instance, measured(body as unknown as ByteStream, headers))
-    await commit(context, { bucket, key, stored, kept })
+    const onlyNew = headers['if-none-match'] === '*'
+    if (onlyNew && (await blobOf(context, bucket.name, key)) !== undefined) throw isThere()
+    const stored = await receive(context, body as unknown as ByteStream | undefined)
+    await commit(context, { bucket, key, stored, kept, onlyNew })
     return empty(200, { etag: `"${stored.etag}"`, ...stored.checksums })
   },
 })
@@ -112,9 +112,46 @@ function measured(body: AsyncIterable<Buffer> | undefined, headers: Readonly<Rec
   }
 }
 
-async function store({ deps, world }: View, _scope: string, { chunks, end }: Measured): Promise<Stored> {
+const isThere = () => new ApiError(412, CODES.precondition, 'The object is there already.')
+
+async function blobOf({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<string | undefined> {
+  const row = await db.selectFrom('cos_objects').select('blob').where('bucket', '=', bucket).where('key', '=', key).executeTakeFirst()
+  return row?.blob
+}
+
+/** The body of a request, stored. Where it is refused, what is left of it is read and dropped: the connection has to carry the answer. */
+async function receive(context: View, body: ByteStream | undefined): Promise<Stored> {
+  try {
+    return await store(context, measured(body && arriving(body), context.headers))
+  } catch (error) {
+    body?.resume()
+    throw error
+  }
+}
+
+async function* arriving(body: ByteStream): AsyncIterable<Buffer> {
+  try {
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) yield chunk as Buffer
+  } catch (cause) {
+    throw new ApiError(400, CODES.incomplete, 'The body was cut off before its end.', { cause })
+  }
+}
+
+/** What a disk says that takes no more, or nothing at the moment. */
+const REFUSING = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS', 'EMFILE', 'ENFILE'])
+
+function fromDisk(cause: unknown): unknown {
+  const refuses = cause instanceof Error && 'code' in cause && REFUSING.has(String(cause.code))
+  if (!refuses) return cause
+  const details = { cause, retryAfterSeconds: 2 }
+  return new ApiError(503, CODES.unavailable, 'The disk does not take the object at the moment; nothing of it was stored. Try again shortly.', details)
+}
+
+async function store({ deps, world }: View, { chunks, end }: Measured): Promise<Stored> {
   const plainKey = world.randomBytes(32)
-  const blob = await deps.blobs.write(chunks, plainKey)
+  const blob = await deps.blobs.write(chunks, plainKey).catch((error: unknown) => {
+    throw fromDisk(error)
+  })
   try {
     return { blob, plainKey, ...end() }
   } catch (error) {
@@ -125,17 +162,19 @@ async function store({ deps, world }: View, _scope: string, { chunks, end }: Mea
 
 type Target = { readonly bucket: { readonly name: string; readonly instance: string }; readonly key: string }
 
-async function commit(
-  { deps, world }: View,
-  { bucket, key, stored, kept }: Target & { stored: Stored; kept: Readonly<Record<string, string>> },
-): Promise<ObjectRow> {
+type Commit = Target & { readonly stored: Stored; readonly kept: Readonly<Record<string, string>>; readonly onlyNew?: boolean }
+
+/** One transaction, with its audit line: a second one would wait for the disk once more. */
+async function commit({ deps, world, audited }: View, { bucket, key, stored, kept, onlyNew = false }: Commit): Promise<ObjectRow> {
   const { blob, plainKey, size, etag, checksums } = stored
   try {
     return await deps.store.write(async (tx) => {
       const db = tx.tables<Tables>()
-      const there = await db.selectFrom('cos_buckets').select('name').where('name', '=', bucket.name).executeTakeFirst()
-      if (there === undefined) throw new ApiError(404, CODES.noSuchBucket, 'The bucket was deleted while the object came in.')
-      const before = await db.selectFrom('cos_objects').select('blob').where('bucket', '=', bucket.name).where('key', '=', key).executeTakeFirst()
+      const there = await db.selectFrom('cos_buckets').select('instance').where('name', '=', bucket.name).executeTakeFirst()
+      // Another's bucket may have its name by now: the caller was not asked about that one.
+      if (there?.instance !== bucket.instance) throw new ApiError(404, CODES.noSuchBucket, 'The bucket was deleted while the object came in.')
+      const before = await blobOf({ db }, bucket.name, key)
+      if (onlyNew && before !== undefined) throw isThere()
       const sealed = await deps.vault.seal(tx, place(bucket.instance, blob), plainKey.toString('base64'))
       const row = {
         bucket: bucket.name,
@@ -154,7 +193,8 @@ async function commit(
         .onConflict((conflict) => conflict.columns(['bucket', 'key']).doUpdateSet(row))
         .execute()
       world.crashPoint('cos.row-written')
-      if (before !== undefined) tx.after(() => void deps.blobs.remove(before.blob))
+      await audited(tx)
+      if (before !== undefined) tx.after(() => void deps.blobs.remove(before))
       return row
     })
   } catch (error) {
@@ -177,7 +217,7 @@ function keptHeaders(headers: Readonly<Record<string, string | undefined>>): Rec
 }
 
 async function copy(context: View, target: Target): Promise<RawReply> {
-  const { headers, deps } = context
+  const { headers } = context
   const source = /^\/?([^/]+)\/(.+)$/.exec(decoded(headers['x-amz-copy-source'] ?? ''))
   if (source === null) throw new ApiError(400, CODES.invalidArgument, 'x-amz-copy-source is /bucket/key.')
   const from = await findBucket(context, source[1] ?? '')
@@ -189,21 +229,19 @@ async function copy(context: View, target: Target): Promise<RawReply> {
     id: from.name,
   })
   if (!allowed) throw new ApiError(403, CODES.forbidden, 'Access Denied')
-  const row = await findObject(context, from.name, source[2] ?? '')
-  requireConditions(
-    row,
-    {
-      'if-match': headers['x-amz-copy-source-if-match'],
-      'if-none-match': headers['x-amz-copy-source-if-none-match'],
-      'if-modified-since': headers['x-amz-copy-source-if-modified-since'],
-      'if-unmodified-since': headers['x-amz-copy-source-if-unmodified-since'],
-    },
-    412,
-  )
-  const kept = headers['x-amz-metadata-directive'] === 'REPLACE' ? keptHeaders(headers) : (JSON.parse(row.headers) as Record<string, string>)
-  const key = Buffer.from(await deps.vault.open(place(from.instance, row.blob), row.sealed), 'base64')
-  const body = row.size === 0 ? undefined : deps.blobs.read(row.blob, key, { from: 0, to: row.size - 1, size: row.size })
-  const stored = await store(context, target.bucket.instance, measured(body, {}))
+  const replaced = headers['x-amz-metadata-directive'] === 'REPLACE' ? keptHeaders(headers) : undefined
+  const conditions: Conditions = {
+    'if-match': headers['x-amz-copy-source-if-match'],
+    'if-none-match': headers['x-amz-copy-source-if-none-match'],
+    'if-modified-since': headers['x-amz-copy-source-if-modified-since'],
+    'if-unmodified-since': headers['x-amz-copy-source-if-unmodified-since'],
+  }
+  const { row, body } = await openObject(context, { bucket: from, key: source[2] ?? '' }, (found) => {
+    requireConditions(found, conditions, 412)
+    return undefined
+  })
+  const kept = replaced ?? (JSON.parse(row.headers) as Record<string, string>)
+  const stored = await store(context, measured(body, {})).finally(() => body?.destroy())
   const made = await commit(context, { ...target, stored: { ...stored, checksums: JSON.parse(row.checksums) as Record<string, string> }, kept })
   return document(
     xml(
@@ -248,7 +286,9 @@ function shown(row: ObjectRow, { headers }: View, query: Query): Record<string, 
   const kept = JSON.parse(row.headers) as Record<string, string>
   for (const name of KEPT) {
     const over = text(query, `response-${name}`)
-    if (over !== undefined) kept[name] = over
+    if (over === undefined) continue
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(over)) throw new ApiError(400, CODES.invalidArgument, `response-${name} holds a character that no header can have.`)
+    kept[name] = over
   }
   return {
     'content-type': 'application/octet-stream',
@@ -266,33 +306,38 @@ export const get = lookup({
   query: AnyQuery,
   resource: ofBucket,
   async run(context, { params, query }) {
-    const { headers, deps } = context
+    const { headers } = context
     const bucket = await findBucket(context, params.bucket ?? '')
-    const row = await findObject(context, bucket.name, keyOf(context))
-    requireConditions(row, headers, 304)
-    const range = rangeOf(headers.range, row.size)
-    const answer = shown(row, context, query)
-    const [from, to] = range ?? [0, row.size - 1]
-    const length = String(to - from + 1)
-    if (row.size === 0) return new RawReply({ status: 200, headers: { ...answer, 'content-length': '0' }, body: undefined })
-    const key = Buffer.from(await deps.vault.open(place(bucket.instance, row.blob), row.sealed), 'base64')
-    return new RawReply({
-      status: range === undefined ? 200 : 206,
-      headers: { ...answer, 'content-length': length, ...(range === undefined ? {} : { 'content-range': `bytes ${from}-${to}/${row.size}` }) },
-      body: deps.blobs.read(row.blob, key, { from, to, size: row.size }),
+    let about: Record<string, string> = {}
+    const { row, range, body } = await openObject(context, { bucket, key: keyOf(context) }, (found) => {
+      requireConditions(found, headers, 304)
+      about = shown(found, context, query)
+      return isStale(headers['if-range'], found) ? undefined : rangeOf(headers.range, found.size)
     })
+    const [from, to] = range ?? [0, row.size - 1]
+    about['content-length'] = String(to - from + 1)
+    if (range !== undefined) about['content-range'] = `bytes ${from}-${to}/${row.size}`
+    return new RawReply({ status: range === undefined ? 200 : 206, headers: about, body })
   },
 })
 
-/** From and to, that one included; undefined: all of it. Throws 416. */
-function rangeOf(header: string | undefined, size: number): [number, number] | undefined {
-  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? []
-  if (first === '' && last === '') return undefined
-  const from = first === '' ? Math.max(0, size - Number(last)) : Number(first)
-  const to = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
-  if (from > to || (first === '' && Number(last) === 0))
-    throw new ApiError(416, CODES.invalidRange, `The object has ${size} bytes: the range is not within it.`)
-  return [from, to]
+type Opened = { readonly row: ObjectRow; readonly range: Range | undefined; readonly body: ByteStream | undefined }
+/** Between the row of an object and its file another may have taken its place: so often in a row nobody is that fast. */
+const OPEN_TRIES = 5
+
+/** An object and its body, or a range of it: of one and the same version, whatever is put or deleted meanwhile. */
+async function openObject(context: View, { bucket, key }: Target, choose: (row: ObjectRow) => Range | undefined): Promise<Opened> {
+  const { deps } = context
+  for (let tries = 1; ; tries++) {
+    const row = await findObject(context, bucket.name, key)
+    const range = choose(row)
+    if (row.size === 0) return { row, range, body: undefined }
+    const plainKey = Buffer.from(await deps.vault.open(place(bucket.instance, row.blob), row.sealed), 'base64')
+    const [from, to] = range ?? [0, row.size - 1]
+    const body = await deps.blobs.open(row.blob, plainKey, { from, to, size: row.size })
+    if (body !== undefined) return { row, range, body }
+    if (tries === OPEN_TRIES) throw new Error(`the body ${row.blob} is not there`)
+  }
 }
 
 export const head = lookup({
@@ -307,10 +352,10 @@ export const head = lookup({
 })
 
 async function drop(context: { db: View['db'] } & Pick<View, 'deps'> & { tx: { after(work: () => void): void } }, bucket: string, key: string): Promise<void> {
-  const row = await context.db.selectFrom('cos_objects').select('blob').where('bucket', '=', bucket).where('key', '=', key).executeTakeFirst()
-  if (row === undefined) return
+  const blob = await blobOf(context, bucket, key)
+  if (blob === undefined) return
   await context.db.deleteFrom('cos_objects').where('bucket', '=', bucket).where('key', '=', key).execute()
-  context.tx.after(() => void context.deps.blobs.remove(row.blob))
+  context.tx.after(() => void context.deps.blobs.remove(blob))
 }
 
 /** 204 whether it was there or not. */
