@@ -53,8 +53,11 @@ export async function makeBucket({ env }: Pick<Running, 'env'>, owner: { token: 
   const objectStorage = String((JSON.parse(instance.text) as { guid?: string }).guid)
   const bucket = `${name}-bucket`
   const headers = { 'ibm-service-instance-id': objectStorage }
-  for (const path of [bucket, `${bucket}/${OBJECT}`]) {
-    const { status, text } = await call('PUT', `${env.COS_ENDPOINT}/${path}`, { token, headers, body: `object-of-${name}` })
+  for (const [path, body] of [
+    [bucket, ''],
+    [`${bucket}/${OBJECT}`, `object-of-${name}`],
+  ] as const) {
+    const { status, text } = await call('PUT', `${env.COS_ENDPOINT}/${path}`, { token, headers, body })
     if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
   }
   return { objectStorage, bucket }

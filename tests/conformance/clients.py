@@ -2,6 +2,7 @@
 
 import os
 
+import requests
 from ibm_code_engine_sdk.code_engine_v2 import CodeEngineV2
 from ibm_eventnotifications.event_notifications_v1 import EventNotificationsV1
 from ibm_platform_services import IamIdentityV1, IamPolicyManagementV1, ResourceControllerV2, ResourceManagerV2
@@ -20,6 +21,15 @@ account = identity.get_api_keys_details(iam_api_key=os.environ["IBMCLOUD_API_KEY
 
 def default_group():
     return next(group["id"] for group in groups.list_resource_groups(account_id=account).get_result()["resources"] if group["default"])
+
+
+def plan_of(service, plan):
+    """Service and plan from the global catalog, which is public."""
+    catalog = f"{os.environ['RESOURCE_CONTROLLER_URL']}/api/v1"
+    entries = requests.get(catalog, params={"q": service}, timeout=10).json()["resources"]
+    entry = next(one for one in entries if one["name"] == service)
+    plans = requests.get(f"{catalog}/{entry['id']}/plan", timeout=10).json()["resources"]
+    return entry["id"], next(one["id"] for one in plans if one["name"] == plan)
 
 
 def secrets_manager_of(guid):

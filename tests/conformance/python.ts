@@ -24,15 +24,17 @@ export function runsProgram(program: string, args: readonly string[] = [], prepa
       await prepare()
       using at = freshHome()
       await using platform = await startPlatform({ home: at.home })
-      await reportCases(context, { program, args, env: platform.env })
+      await reportCases(context, { program, command: [PYTHON, '-B', join(HERE, program), ...args], env: platform.env })
       await platform.stop()
     })
   })
 }
 
-/** Nothing of this process's environment reaches the program but PATH and what `everleaf env` gives. */
-async function reportCases(context: TestContext, { program, args, env }: { program: string; args: readonly string[]; env: Endpoints }): Promise<void> {
-  const child = spawn(PYTHON, ['-B', join(HERE, program), ...args], { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+type Program = { readonly program: string; readonly command: readonly [string, ...string[]]; readonly env: Endpoints }
+
+/** Each line that a program writes is a test. Nothing of this process's environment reaches it but PATH and what `everleaf env` gives. */
+export async function reportCases(context: TestContext, { program, command: [file, ...args], env }: Program): Promise<void> {
+  const child = spawn(file, args, { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   context.signal.addEventListener('abort', () => child.kill('SIGKILL'))
   let complaints = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -1,26 +1,14 @@
 """The platform services SDK's own integration runs of the resource controller and the resource manager."""
 
-import os
-
-import requests
 from ibm_platform_services import resource_controller_v2 as rc
 from ibm_platform_services import resource_manager_v2 as rm
 
 from cases import absent, case, equal, holds, refused, run_cases, whole
-from clients import account, controller, default_group, groups
+from clients import account, controller, default_group, groups, plan_of
 
 UNKNOWN = "15314cc3-85b4-4338-903f-c28cdee6d005"
 MANAGER = "crn:v1:bluemix:public:iam::::serviceRole:Manager"
 made = {}
-
-
-def plan_of(service, plan):
-    """Service and plan from the global catalog, which is public."""
-    catalog = f"{os.environ['RESOURCE_CONTROLLER_URL']}/api/v1"
-    entries = requests.get(catalog, params={"q": service}, timeout=10).json()["resources"]
-    entry = next(one for one in entries if one["name"] == service)
-    plans = requests.get(f"{catalog}/{entry['id']}/plan", timeout=10).json()["resources"]
-    return entry["id"], next(one["id"] for one in plans if one["name"] == plan)
 
 
 def listed(model, response):

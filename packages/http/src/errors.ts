@@ -46,6 +46,8 @@ export type Dialect = {
     error: { status: number; code: string; message: string; details: ErrorDetails },
     request: { trace: string; url: string; userAgent: string; now: Date },
   ) => unknown
+  /** Headers that carry the trace too, beside those of every API. */
+  readonly traceHeaders?: readonly string[]
   /** How the trace is written (Code Engine prefixes it). Default: as it is. */
   readonly trace?: (id: string) => string
 }

@@ -290,7 +290,8 @@ function send(reply: FastifyReply, operation: Operation, result: unknown): unkno
 
 function setTrace(reply: FastifyReply, request: FastifyRequest, dialect: Dialect): string {
   const trace = dialect.trace?.(request.id) ?? request.id
-  for (const name of ['x-request-id', 'x-correlation-id', 'x-transaction-id', 'x-global-transaction-id']) reply.header(name, trace)
+  for (const name of ['x-request-id', 'x-correlation-id', 'x-transaction-id', 'x-global-transaction-id', ...(dialect.traceHeaders ?? [])])
+    reply.header(name, trace)
   return trace
 }
 

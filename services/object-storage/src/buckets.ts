@@ -1,13 +1,16 @@
 import { ApiError, RawReply, type Resource } from '@everleaf/http'
 import { isDuplicate } from '@everleaf/store'
 import { Type } from 'typebox'
+import { refuseAbsentHeaders } from './absent.ts'
 import { CODES } from './errors.ts'
+import { checked } from './measured.ts'
 import { type BucketRow, lookup, operation, SERVICE, type View } from './service.ts'
-import { NAMESPACE, textsOf, xml } from './xml.ts'
+import { NAMESPACE, textsOf, type Xml, xml } from './xml.ts'
 
 const NAME = /^[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]$/
 const LOCATION = /^(?:[a-z]{2}-[a-z]{2,5}|[a-z]{2,3}\d{2}|us|eu|ap)-(?:standard|smart|vault|cold|flex|onerate_active)$/
 const MAX_BUCKETS = 100
+const MAX_KEYS = 1_000
 
 /** Any query: what is not known is passed over, as S3 does it. */
 export const AnyQuery = Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]))
@@ -37,44 +40,91 @@ async function instanceOf({ headers, deps }: View): Promise<{ guid: string; acco
   return found
 }
 
+type Instance = { readonly guid: string; readonly account: string }
+const mayOn = (context: View, action: string, { guid, account }: Instance) => context.may(`${SERVICE}.${action}`, { service: SERVICE, account, instance: guid })
+
 /** Throws 403 unless the caller may do this on the instance. */
-async function requireOn(context: View, action: string, { guid, account }: { guid: string; account: string }): Promise<void> {
-  if (!(await context.may(`${SERVICE}.${action}`, { service: SERVICE, account, instance: guid }))) throw new ApiError(403, CODES.forbidden, 'Access Denied')
+async function requireOn(context: View, action: string, instance: Instance): Promise<void> {
+  if (!(await mayOn(context, action, instance))) throw new ApiError(403, CODES.forbidden, 'Access Denied')
 }
 
+/** `GET /`: all buckets of an instance; with `?extended`, which only then comes in pages, with their locations. */
 export const list = lookup({
   query: AnyQuery,
-  async run(context) {
-    const instance = await instanceOf(context)
-    await requireOn(context, 'account.get_account_buckets', instance)
-    const rows = await context.db.selectFrom('cos_buckets').selectAll().where('instance', '=', instance.guid).orderBy('name').execute()
-    const buckets = rows.map(
-      ({ name, location, created_at }) =>
-        [
-          'Bucket',
-          [
-            ['Name', name],
-            ['CreationDate', new Date(created_at).toISOString()],
-            ['LocationConstraint', location],
-          ],
-        ] as const,
-    )
-    const owner = [
-      'Owner',
+  async run(context, { query }) {
+    const isExtended = query.extended !== undefined
+    const instances = await listedInstances(context, isExtended)
+    const [prefix, marker] = isExtended ? [text(query, 'prefix') ?? '', text(query, 'marker') ?? ''] : ['', '']
+    const maxKeys = isExtended ? maxKeysOf(query) : MAX_BUCKETS
+    const rows = await context.db
+      .selectFrom('cos_buckets')
+      .selectAll()
+      .where('instance', 'in', instances)
+      .where('name', '>', marker)
+      .$if(prefix !== '', (some) => some.where('name', '>=', prefix).where('name', '<', `${prefix}~`))
+      .orderBy('name')
+      .limit(maxKeys + 1)
+      .execute()
+    const buckets = rows.slice(0, maxKeys).map(({ name, location, created_at }): Xml => [
+      'Bucket',
       [
-        ['ID', instance.account],
-        ['DisplayName', instance.account],
+        ['Name', name],
+        ['CreationDate', new Date(created_at).toISOString()],
+        ['LocationConstraint', location],
       ],
-    ] as const
-    return document(xml(['ListAllMyBucketsResult', [owner, ['Buckets', buckets]]], NAMESPACE))
+    ])
+    const paging: readonly Xml[] = isExtended
+      ? [
+          ['IsTruncated', maxKeys > 0 && rows.length > maxKeys],
+          ['MaxKeys', maxKeys],
+          ['Prefix', prefix],
+          ['Marker', marker],
+        ]
+      : []
+    return document(xml(['ListAllMyBucketsResult', [ownerOf(context.identity), ...paging, ['Buckets', buckets]]], NAMESPACE))
   },
 })
+
+/** IBM's Python client names no instance where it asks for the extended list: then it is of all that the caller may list. */
+async function listedInstances(context: View, isExtended: boolean): Promise<string[]> {
+  if (!isExtended || context.headers['ibm-service-instance-id'] !== undefined) {
+    const instance = await instanceOf(context)
+    await requireOn(context, 'account.get_account_buckets', instance)
+    return [instance.guid]
+  }
+  const { account } = context.identity
+  const rows = await context.db.selectFrom('cos_buckets').select('instance').distinct().where('account', '=', account).execute()
+  const allowed: string[] = []
+  for (const { instance } of rows) if (await mayOn(context, 'account.get_account_buckets', { guid: instance, account })) allowed.push(instance)
+  if (rows.length > 0 && allowed.length === 0) throw new ApiError(403, CODES.forbidden, 'Access Denied')
+  return allowed
+}
+
+/** Who owns what is listed: the account. */
+export function ownerOf({ account }: { readonly account: string }): Xml {
+  return [
+    'Owner',
+    [
+      ['ID', account],
+      ['DisplayName', account],
+    ],
+  ]
+}
+
+/** How many a page may hold. */
+export function maxKeysOf(query: Query): number {
+  const given = text(query, 'max-keys')
+  if (given === undefined) return MAX_KEYS
+  if (!/^\d{1,9}$/.test(given)) throw new ApiError(400, CODES.invalidArgument, 'max-keys is a number from 0 to 1000.')
+  return Math.min(MAX_KEYS, Number(given))
+}
 
 export const create = operation({
   query: AnyQuery,
   takes: 'bytes',
   async run(context, { params, body }) {
     const { db, world, deps, identity } = context
+    refuseAbsentHeaders(context.headers)
     const instance = await instanceOf(context)
     await requireOn(context, 'bucket.put', instance)
     const name = params.bucket ?? ''
@@ -84,8 +134,7 @@ export const create = operation({
         CODES.invalidBucketName,
         'A bucket name has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit.',
       )
-    const sent = (body as unknown as Buffer).toString('utf8')
-    const location = textsOf(sent, 'LocationConstraint')[0] ?? `${deps.region}-standard`
+    const location = locationOf((await checked(body as unknown as Buffer, context.headers)).toString('utf8')) ?? `${deps.region}-standard`
     if (!LOCATION.test(location))
       throw new ApiError(400, CODES.invalidLocation, `The location ${location.slice(0, 64)} is not known: give a region and a class, such as eu-de-smart.`)
     const { count } = await db
@@ -109,6 +158,14 @@ export const create = operation({
     return empty(200)
   },
 })
+
+/** Undefined: no body, which takes the platform's own region. Throws where there is one that names no location. */
+function locationOf(sent: string): string | undefined {
+  if (sent.trim() === '') return undefined
+  if (!/<CreateBucketConfiguration[\s/>]/.test(sent))
+    throw new ApiError(400, CODES.malformed, 'The body is CreateBucketConfiguration with a LocationConstraint.')
+  return textsOf(sent, 'LocationConstraint')[0]?.trim()
+}
 
 export const head = lookup({ query: AnyQuery, resource: ofBucket, run: async () => empty(200) })
 

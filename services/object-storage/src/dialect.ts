@@ -5,13 +5,15 @@ import { xml } from './xml.ts'
 /** How Object Storage says no: XML without a namespace (api sheet §4). */
 export const dialect: Dialect = {
   codes: CODES,
+  // The names under which its clients show a request's id.
+  traceHeaders: ['x-amz-request-id', 'x-clv-request-id'],
   // S3 knows no 401 (api sheet §2).
   unauthenticated: ({ authorization, url, hint }) =>
-    /^AWS4?[- ]/.test(authorization ?? '') || /[?&](X-Amz-Signature|Signature)=/i.test(url)
+    /^AWS(?:4-HMAC-SHA256)? /.test(authorization ?? '') || /[?&](X-Amz-Signature|Signature)=/i.test(url)
       ? new ApiError(
           501,
           CODES.notImplemented,
-          'Signatures with HMAC keys, in headers or in URLs, do not exist in Everleaf yet. Send an IAM access token as a bearer token.',
+          'Signatures with HMAC keys, in headers or in presigned URLs, do not exist in Everleaf yet. Send an IAM access token as a bearer token.',
         )
       : new ApiError(403, CODES.unauthorized, hint),
   body: ({ status, code, message }, { trace, url }) =>

@@ -17,6 +17,7 @@ export const CODES = {
   incomplete: 'IncompleteBody',
   invalidArgument: 'InvalidArgument',
   invalidBucketName: 'InvalidBucketName',
+  invalidDigest: 'InvalidDigest',
   invalidLocation: 'InvalidLocationConstraint',
   invalidRange: 'InvalidRange',
   keyTooLong: 'KeyTooLong',

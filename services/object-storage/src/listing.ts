@@ -1,10 +1,8 @@
 import { ApiError } from '@everleaf/http'
-import { AnyQuery, document, findBucket, ofBucket, type Query, text } from './buckets.ts'
+import { AnyQuery, document, findBucket, maxKeysOf, ofBucket, ownerOf, text } from './buckets.ts'
 import { CODES } from './errors.ts'
 import { lookup, type ObjectRow, type View } from './service.ts'
 import { NAMESPACE, type Xml, xml } from './xml.ts'
-
-const MAX_KEYS = 1_000
 
 type Found = { readonly contents: ObjectRow[]; readonly prefixes: string[]; readonly isTruncated: boolean; readonly last: string }
 
@@ -25,13 +23,6 @@ export const get = lookup({
     const encoding = text(query, 'encoding-type')
     if (encoding !== undefined && encoding !== 'url') throw new ApiError(400, CODES.invalidArgument, 'encoding-type is url, or left out.')
     const key = (value: string) => (encoding === 'url' ? encodeURIComponent(value).replaceAll('%2F', '/') : value)
-    const owner: Xml = [
-      'Owner',
-      [
-        ['ID', bucket.account],
-        ['DisplayName', bucket.account],
-      ],
-    ]
     const withOwner = !isSecond || text(query, 'fetch-owner') === 'true'
     const contents = found.contents.map((row): Xml => [
       'Contents',
@@ -40,7 +31,7 @@ export const get = lookup({
         ['LastModified', new Date(row.modified_at).toISOString()],
         ['ETag', `"${row.etag}"`],
         ['Size', row.size],
-        withOwner ? owner : undefined,
+        withOwner ? ownerOf(bucket) : undefined,
         ['StorageClass', 'STANDARD'],
       ],
     ])
@@ -127,13 +118,6 @@ function behindAll(prefix: string): string | undefined {
     // No text has the halves of pairs by themselves.
     if (last < 0x10ffff) return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
   return undefined
-}
-
-function maxKeysOf(query: Query): number {
-  const given = text(query, 'max-keys')
-  if (given === undefined) return MAX_KEYS
-  if (!/^\d{1,9}$/.test(given)) throw new ApiError(400, CODES.invalidArgument, 'max-keys is a number from 0 to 1000.')
-  return Math.min(MAX_KEYS, Number(given))
 }
 
 const closed = (key: string) => Buffer.from(key).toString('base64url')

@@ -1,19 +1,17 @@
-import { createHash } from 'node:crypto'
-import { crc32 } from 'node:zlib'
 import { ApiError, type ByteStream, RawReply } from '@everleaf/http'
+import { noVersions, refuseAbsentHeaders } from './absent.ts'
 import { AnyQuery, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
 import { CODES } from './errors.ts'
+import { checked, isSummed, type Measured, measured, type Said, saidOf, type Sums } from './measured.ts'
 import { isStale, type Range, rangeOf } from './ranges.ts'
 import { lookup, type ObjectRow, operation, SERVICE, type Tables, type View } from './service.ts'
 import { NAMESPACE, textsOf, xml } from './xml.ts'
 
-const MAX_BYTES = 5 * 1024 ** 3
 const MAX_KEY_BYTES = 1_024
 const MAX_METADATA_BYTES = 2_048
 const MAX_DELETED = 1_000
 /** Headers that come back as they were sent. */
 const KEPT = ['content-type', 'cache-control', 'content-disposition', 'content-encoding', 'content-language', 'expires'] as const
-const DIGESTS = { 'x-amz-checksum-sha1': 'sha1', 'x-amz-checksum-sha256': 'sha256' } as const
 
 /** The key as it was sent, decoded once: a slash at its end belongs to it. */
 function keyOf({ url }: View): string {
@@ -49,80 +47,42 @@ export const put = lookup({
     const { headers } = context
     const bucket = await findBucket(context, params.bucket ?? '')
     const key = keyOf(context)
+    refuseAbsentHeaders(headers)
     if (headers['x-amz-copy-source'] !== undefined) return await copy(context, { bucket, key })
-    const length = headers['content-length']
-    if (headers['x-amz-content-sha256']?.startsWith('STREAMING-') === true || headers['content-encoding']?.includes('aws-chunked') === true)
-      throw new ApiError(501, CODES.notImplemented, 'Bodies in signed chunks (aws-chunked) do not exist in Everleaf yet. Send the body as it is.')
-    if (length !== undefined && Number(length) > MAX_BYTES) throw new ApiError(400, CODES.tooLarge, `An object has at most ${MAX_BYTES} bytes.`)
+    const said = saidOf(headers)
     const kept = keptHeaders(headers)
-    const onlyNew = headers['if-none-match'] === '*'
-    if (onlyNew && (await blobOf(context, bucket.name, key)) !== undefined) throw isThere()
-    const stored = await receive(context, body as unknown as ByteStream | undefined)
-    await commit(context, { bucket, key, stored, kept, onlyNew })
-    return empty(200, { etag: `"${stored.etag}"`, ...stored.checksums })
+    requireBefore(await stateOf(context, bucket.name, key), headers)
+    const stored = await receive(context, body as unknown as ByteStream | undefined, said)
+    await commit(context, { bucket, key, stored, kept })
+    const answer: Record<string, string> = { etag: `"${stored.etag}"`, ...stored.checksums }
+    if (Object.keys(stored.checksums).length > 0) answer['x-amz-checksum-type'] = 'FULL_OBJECT'
+    return empty(200, answer)
   },
 })
 
-type Stored = {
-  readonly blob: string
-  readonly plainKey: Buffer
-  readonly size: number
-  readonly etag: string
-  readonly checksums: Readonly<Record<string, string>>
-}
-type Measured = { readonly chunks: AsyncIterable<Buffer>; readonly end: () => Omit<Stored, 'blob' | 'plainKey'> }
+type Stored = Sums & { readonly blob: string; readonly plainKey: Buffer }
+type State = Pick<ObjectRow, 'blob' | 'etag'>
 
-/** A body that is measured as it passes. `end` throws where it is not what its headers say. */
-function measured(body: AsyncIterable<Buffer> | undefined, headers: Readonly<Record<string, string | undefined>>): Measured {
-  const md5 = createHash('md5')
-  const others = Object.entries(DIGESTS)
-    .filter(([name]) => headers[name] !== undefined)
-    .map(([name, kind]) => [name, createHash(kind)] as const)
-  const wantsCrc = headers['x-amz-checksum-crc32'] !== undefined
-  let crc = 0
-  let size = 0
-  return {
-    chunks: (async function* () {
-      for await (const chunk of body ?? []) {
-        size += chunk.length
-        if (size > MAX_BYTES) throw new ApiError(400, CODES.tooLarge, `An object has at most ${MAX_BYTES} bytes.`)
-        md5.update(chunk)
-        if (wantsCrc) crc = crc32(chunk, crc)
-        for (const [, hash] of others) hash.update(chunk)
-        yield chunk
-      }
-    })(),
-    end() {
-      const length = headers['content-length']
-      if (length !== undefined && Number(length) !== size)
-        throw new ApiError(400, CODES.incomplete, `The body has ${size} bytes, and Content-Length says ${length}.`)
-      const digest = md5.digest()
-      const sums: Record<string, string> = Object.fromEntries(others.map(([name, hash]) => [name, hash.digest('base64')]))
-      if (wantsCrc) {
-        const bytes = Buffer.alloc(4)
-        bytes.writeUInt32BE(crc >>> 0)
-        sums['x-amz-checksum-crc32'] = bytes.toString('base64')
-      }
-      const wrong = Object.entries({ ...sums, 'content-md5': digest.toString('base64') }).find(
-        ([name, value]) => headers[name] !== undefined && headers[name] !== value,
-      )
-      if (wrong !== undefined) throw new ApiError(400, CODES.badDigest, `The body is not the one that ${wrong[0]} is of.`)
-      return { size, etag: digest.toString('hex'), checksums: sums }
-    },
-  }
+async function stateOf({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<State | undefined> {
+  return await db.selectFrom('cos_objects').select(['blob', 'etag']).where('bucket', '=', bucket).where('key', '=', key).executeTakeFirst()
 }
 
-const isThere = () => new ApiError(412, CODES.precondition, 'The object is there already.')
-
-async function blobOf({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<string | undefined> {
-  const row = await db.selectFrom('cos_objects').select('blob').where('bucket', '=', bucket).where('key', '=', key).executeTakeFirst()
-  return row?.blob
+/** Throws where a new object asks for another state of the old one than it finds. */
+function requireBefore(before: State | undefined, headers: View['headers']): void {
+  const none = headers['if-none-match']
+  if (none !== undefined && none !== '*')
+    throw new ApiError(501, CODES.notImplemented, 'Everleaf does not have If-None-Match with an ETag for new objects yet: it takes *.')
+  if (none === '*' && before !== undefined) throw new ApiError(412, CODES.precondition, 'The object is there already.')
+  const match = headers['if-match']
+  if (match === undefined) return
+  if (before === undefined) throw new ApiError(404, CODES.notFound, 'The specified key does not exist.')
+  if (!isNamed(match, before.etag)) throw new ApiError(412, CODES.precondition, 'The object is another one by now.')
 }
 
 /** The body of a request, stored. Where it is refused, what is left of it is read and dropped: the connection has to carry the answer. */
-async function receive(context: View, body: ByteStream | undefined): Promise<Stored> {
+async function receive(context: View, body: ByteStream | undefined, said: Said): Promise<Stored> {
   try {
-    return await store(context, measured(body && arriving(body), context.headers))
+    return await store(context, measured(body && arriving(body), said))
   } catch (error) {
     body?.resume()
     throw error
@@ -162,10 +122,10 @@ async function store({ deps, world }: View, { chunks, end }: Measured): Promise<
 
 type Target = { readonly bucket: { readonly name: string; readonly instance: string }; readonly key: string }
 
-type Commit = Target & { readonly stored: Stored; readonly kept: Readonly<Record<string, string>>; readonly onlyNew?: boolean }
+type Commit = Target & { readonly stored: Stored; readonly kept: Readonly<Record<string, string>> }
 
 /** One transaction, with its audit line: a second one would wait for the disk once more. */
-async function commit({ deps, world, audited }: View, { bucket, key, stored, kept, onlyNew = false }: Commit): Promise<ObjectRow> {
+async function commit({ deps, world, audited, headers }: View, { bucket, key, stored, kept }: Commit): Promise<ObjectRow> {
   const { blob, plainKey, size, etag, checksums } = stored
   try {
     return await deps.store.write(async (tx) => {
@@ -173,8 +133,8 @@ async function commit({ deps, world, audited }: View, { bucket, key, stored, kep
       const there = await db.selectFrom('cos_buckets').select('instance').where('name', '=', bucket.name).executeTakeFirst()
       // Another's bucket may have its name by now: the caller was not asked about that one.
       if (there?.instance !== bucket.instance) throw new ApiError(404, CODES.noSuchBucket, 'The bucket was deleted while the object came in.')
-      const before = await blobOf({ db }, bucket.name, key)
-      if (onlyNew && before !== undefined) throw isThere()
+      const before = await stateOf({ db }, bucket.name, key)
+      requireBefore(before, headers)
       const sealed = await deps.vault.seal(tx, place(bucket.instance, blob), plainKey.toString('base64'))
       const row = {
         bucket: bucket.name,
@@ -194,7 +154,7 @@ async function commit({ deps, world, audited }: View, { bucket, key, stored, kep
         .execute()
       world.crashPoint('cos.row-written')
       await audited(tx)
-      if (before !== undefined) tx.after(() => void deps.blobs.remove(before))
+      if (before !== undefined) tx.after(() => void deps.blobs.remove(before.blob))
       return row
     })
   } catch (error) {
@@ -206,6 +166,10 @@ async function commit({ deps, world, audited }: View, { bucket, key, stored, kep
 function keptHeaders(headers: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const kept: Record<string, string> = {}
   for (const name of KEPT) if (headers[name] !== undefined && headers[name] !== '') kept[name] = headers[name]
+  // A frame of the way here, not of the object.
+  const encoding = (kept['content-encoding'] ?? '').replace(/(?:^|,)\s*aws-chunked\s*(?=,|$)/i, '').replace(/^[,\s]+/, '')
+  if (encoding === '') delete kept['content-encoding']
+  else kept['content-encoding'] = encoding
   let bytes = 0
   for (const [name, value] of Object.entries(headers)) {
     if (!name.startsWith('x-amz-meta-') || value === undefined) continue
@@ -218,7 +182,11 @@ function keptHeaders(headers: Readonly<Record<string, string | undefined>>): Rec
 
 async function copy(context: View, target: Target): Promise<RawReply> {
   const { headers } = context
-  const source = /^\/?([^/]+)\/(.+)$/.exec(decoded(headers['x-amz-copy-source'] ?? ''))
+  const sent = headers['x-amz-copy-source'] ?? ''
+  if (sent.includes('?versionId=')) throw noVersions('x-amz-copy-source')
+  const directive = headers['x-amz-metadata-directive'] ?? 'COPY'
+  if (directive !== 'COPY' && directive !== 'REPLACE') throw new ApiError(400, CODES.invalidArgument, 'x-amz-metadata-directive is COPY or REPLACE.')
+  const source = /^\/?([^/]+)\/(.+)$/s.exec(decoded(sent))
   if (source === null) throw new ApiError(400, CODES.invalidArgument, 'x-amz-copy-source is /bucket/key.')
   const from = await findBucket(context, source[1] ?? '')
   const allowed = await context.may(`${SERVICE}.object.get`, {
@@ -229,7 +197,9 @@ async function copy(context: View, target: Target): Promise<RawReply> {
     id: from.name,
   })
   if (!allowed) throw new ApiError(403, CODES.forbidden, 'Access Denied')
-  const replaced = headers['x-amz-metadata-directive'] === 'REPLACE' ? keptHeaders(headers) : undefined
+  if (directive === 'COPY' && from.name === target.bucket.name && source[2] === target.key)
+    throw new ApiError(400, CODES.badRequest, 'An object is copied onto itself only to change its metadata: set x-amz-metadata-directive to REPLACE.')
+  const replaced = directive === 'REPLACE' ? keptHeaders(headers) : undefined
   const conditions: Conditions = {
     'if-match': headers['x-amz-copy-source-if-match'],
     'if-none-match': headers['x-amz-copy-source-if-none-match'],
@@ -241,7 +211,7 @@ async function copy(context: View, target: Target): Promise<RawReply> {
     return undefined
   })
   const kept = replaced ?? (JSON.parse(row.headers) as Record<string, string>)
-  const stored = await store(context, measured(body, {})).finally(() => body?.destroy())
+  const stored = await store(context, measured(body, { headers: {}, length: row.size, trailers: undefined })).finally(() => body?.destroy())
   const made = await commit(context, { ...target, stored: { ...stored, checksums: JSON.parse(row.checksums) as Record<string, string> }, kept })
   return document(
     xml(
@@ -269,17 +239,22 @@ type Conditions = Readonly<Partial<Record<'if-match' | 'if-none-match' | 'if-mod
 
 /** Throws 412, or `unchanged` (304, 412 for copies), as RFC 9110 §13.2.2 orders the conditions. */
 function requireConditions(row: ObjectRow, given: Conditions, unchanged: 304 | 412): void {
-  const names = (list: string) => list.split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''))
   const seconds = Math.floor(row.modified_at / 1_000) * 1_000
   const failed = () => new ApiError(412, CODES.precondition, 'At least one of the pre-conditions you specified did not hold.')
   if (given['if-match'] !== undefined) {
-    if (given['if-match'] !== '*' && !names(given['if-match']).includes(row.etag)) throw failed()
+    if (!isNamed(given['if-match'], row.etag)) throw failed()
   } else if (given['if-unmodified-since'] !== undefined && seconds > Date.parse(given['if-unmodified-since'])) throw failed()
   const isSame =
     given['if-none-match'] !== undefined
-      ? given['if-none-match'] === '*' || names(given['if-none-match']).includes(row.etag)
+      ? isNamed(given['if-none-match'], row.etag)
       : given['if-modified-since'] !== undefined && seconds <= Date.parse(given['if-modified-since'])
   if (isSame) throw unchanged === 412 ? failed() : new ApiError(304, CODES.precondition, 'Not modified')
+}
+
+/** Whether a condition names this ETag, or any. */
+function isNamed(list: string, etag: string): boolean {
+  if (list.trim() === '*') return true
+  return list.split(',').some((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', '') === etag)
 }
 
 function shown(row: ObjectRow, { headers }: View, query: Query): Record<string, string> {
@@ -351,11 +326,14 @@ export const head = lookup({
   },
 })
 
-async function drop(context: { db: View['db'] } & Pick<View, 'deps'> & { tx: { after(work: () => void): void } }, bucket: string, key: string): Promise<void> {
-  const blob = await blobOf(context, bucket, key)
-  if (blob === undefined) return
-  await context.db.deleteFrom('cos_objects').where('bucket', '=', bucket).where('key', '=', key).execute()
-  context.tx.after(() => void context.deps.blobs.remove(blob))
+type Change = Pick<View, 'db' | 'deps'> & { readonly tx: { after(work: () => void): void } }
+
+/** Those of the keys that are there, in two statements however many they are. */
+async function drop({ db, deps, tx }: Change, bucket: string, keys: readonly string[]): Promise<void> {
+  const rows = await db.selectFrom('cos_objects').select('blob').where('bucket', '=', bucket).where('key', 'in', keys).execute()
+  if (rows.length === 0) return
+  await db.deleteFrom('cos_objects').where('bucket', '=', bucket).where('key', 'in', keys).execute()
+  tx.after(() => void Promise.all(rows.map(({ blob }) => deps.blobs.remove(blob))))
 }
 
 /** 204 whether it was there or not. */
@@ -364,7 +342,10 @@ export const remove = operation({
   resource: ofBucket,
   async run(context, { params }) {
     const bucket = await findBucket(context, params.bucket ?? '')
-    await drop(context, bucket.name, keyOf(context))
+    const key = keyOf(context)
+    const match = context.headers['if-match']
+    if (match !== undefined) requireConditions(await findObject(context, bucket.name, key), { 'if-match': match }, 412)
+    await drop(context, bucket.name, [key])
     return empty(204)
   },
 })
@@ -388,24 +369,20 @@ export const removeMany = operation({
   query: AnyQuery,
   resource: ofBucket,
   takes: 'bytes',
-  maxBytes: 1_024 * 1_024,
+  // A thousand keys of the greatest length, each character of them an entity.
+  maxBytes: 8 * 1_024 * 1_024,
   async run(context, { params, query, body }) {
     if (query.delete === undefined) throw new ApiError(501, CODES.notImplemented, 'Uploads by forms do not exist in Everleaf yet.')
     const bucket = await findBucket(context, params.bucket ?? '')
-    const bytes = body as unknown as Buffer
-    measuredNow(bytes, context.headers)
-    const sent = bytes.toString('utf8')
+    const { headers } = context
+    if (!isSummed(headers)) throw new ApiError(400, CODES.badRequest, 'The header Content-MD5 is missing, or a checksum of the body in its place.')
+    const sent = (await checked(body as unknown as Buffer, headers)).toString('utf8')
+    if (/<VersionId[\s>]/.test(sent)) throw noVersions('VersionId')
     const keys = textsOf(sent, 'Key')
-    if (!/<Delete[\s>]/.test(sent) || keys.length === 0 || keys.length > MAX_DELETED)
+    if (!/<Delete[\s>]/.test(sent) || keys.length === 0 || keys.length > MAX_DELETED || keys.length !== sent.match(/<Object[\s/>]/g)?.length)
       throw new ApiError(400, CODES.malformed, `The body is Delete with 1 to ${MAX_DELETED} Objects, each with its Key.`)
-    for (const key of keys) await drop(context, bucket.name, key)
+    await drop(context, bucket.name, keys)
     const isQuiet = textsOf(sent, 'Quiet')[0]?.trim() === 'true'
     return document(xml(['DeleteResult', isQuiet ? [] : keys.map((key) => ['Deleted', [['Key', key]]] as const)], NAMESPACE))
   },
 })
-
-function measuredNow(bytes: Buffer, headers: Readonly<Record<string, string | undefined>>): void {
-  const md5 = headers['content-md5']
-  if (md5 !== undefined && md5 !== createHash('md5').update(bytes).digest('base64'))
-    throw new ApiError(400, CODES.badDigest, 'The body is not the one that content-md5 is of.')
-}

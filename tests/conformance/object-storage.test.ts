@@ -1,0 +1,3 @@
+import { runsProgram } from './python.ts'
+
+runsProgram('object_storage.py')
