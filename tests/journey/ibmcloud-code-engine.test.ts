@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { chainMaker } from '../support/certificates.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { eventually, freshHome, type Running, startPlatform } from '../support/platform.ts'
 
 type Variable = { name?: string; value?: string; reference?: string }
 
@@ -14,20 +15,33 @@ const ibmcloud = ibmcloudOf(place)
 const { done, json } = ibmcloud
 const source = join(place.home, 'source')
 let platform: Running
+/** Who asks a registry of packages that never answers. */
+const asking = new Set<Socket>()
+const registry = createServer((socket) => {
+  asking.add(socket)
+  socket
+    .resume()
+    .on('error', () => {})
+    .on('close', () => asking.delete(socket))
+})
 before(async () => {
-  platform = await startPlatform(place)
+  await new Promise<void>((open) => registry.listen(0, '127.0.0.1', open))
+  const { port } = registry.address() as AddressInfo
+  platform = await startPlatform({ ...place, env: { npm_config_registry: `http://127.0.0.1:${port}/` } })
   mkdirSync(source)
   writeFileSync(join(source, 'package.json'), '{"name":"program","main":"index.js","scripts":{"start":"node index.js"}}')
   writeFileSync(
     join(source, 'index.js'),
     `const { PORT, JOB_INDEX, GREETING, TOKEN } = process.env
 if (JOB_INDEX !== undefined) console.log('Hello from job ' + JOB_INDEX + ' ' + GREETING)
-else require('node:http').createServer((_, answer) => answer.end(GREETING)).listen(PORT, () => console.log('listening with ' + GREETING + ' ' + TOKEN))
+if (GREETING === 'stays') setInterval(() => {}, 60_000)
+if (JOB_INDEX === undefined) require('node:http').createServer((_, answer) => answer.end(GREETING)).listen(PORT, () => console.log('listening with ' + GREETING + ' ' + TOKEN))
 `,
   )
 })
 after(async () => {
   await platform.stop()
+  registry.close()
   place[Symbol.dispose]()
 })
 
@@ -91,8 +105,93 @@ test('a job runs with all its indices, and what each wrote is found by its name'
   const { metadata } = await json<{ metadata: { name: string } }>('ce', 'jobrun', 'resubmit', '--jobrun', 'hello-doit', '--ai=7', '-e', 'GREETING=me', '-w')
   assert.match(await done('ce', 'jobrun', 'logs', '-n', metadata.name), /Hello from job 7 me/)
   assert.match(await done('ce', 'jobrun', 'list', '--job', 'hello'), /^hello-doit +0 +0 +3 +0 +3 +0 +hello /m)
-  await done('ce', 'jobrun', 'delete', '-n', 'hello-doit', '-f')
+  await done('ce', 'jobrun', 'delete', '--job', 'hello', '-f')
+  assert.deepEqual((await json<{ items: unknown[] }>('ce', 'jobrun', 'list', '--job', 'hello')).items, [])
+  assert.equal((await ibmcloud('ce', 'jobrun', 'delete', '--job', 'hello', '-f')).status, 1, 'there was none to delete')
+  await done('ce', 'jobrun', 'delete', '--job', 'hello', '-f', '--inf')
+  assert.equal((await ibmcloud('ce', 'jobrun', 'delete', '--job', 'hello', '--name', 'hello-doit', '-f')).status, 2)
   await done('ce', 'job', 'delete', '-n', 'hello', '-f')
+})
+
+test('instances of an app are replaced by a restart, one or all, and it goes on answering', LIMIT, async () => {
+  await done('ce', 'app', 'create', '--name', 'again', '--build-source', source, '-e', 'GREETING=hi', '--min=2', '--max=4')
+  type Instance = { name: string; status: string }
+  const { CODE_ENGINE_URL: url, CODE_ENGINE_PROJECT_ID: project } = platform.env
+  const instances = async () =>
+    ((await platform.api('GET', `${url}/projects/${project}/apps/again/instances`)).body.instances as Instance[])
+      .filter(({ status }) => status === 'running')
+      .map(({ name }) => name)
+      .sort()
+  const [kept = '', gone = ''] = await eventually('two run', async () => ((await instances()).length === 2 ? instances() : undefined))
+  await done('ce', 'app', 'restart', '--instance', gone)
+  const two = await eventually('one is another', async () => {
+    const now = await instances()
+    return now.length === 2 && !now.includes(gone) && now
+  })
+  assert.ok(two.includes(kept), `${kept} was to stay: ${two.join(', ')}`)
+  await done('ce', 'application', 'restart', '--name', 'again')
+  await eventually('both are others', async () => {
+    const now = await instances()
+    return now.length === 2 && now.every((name) => !two.includes(name))
+  })
+  const { status, stderr } = await ibmcloud('ce', 'app', 'restart', '--instance', gone)
+  assert.deepEqual([status, /No instance named/.test(stderr)], [1, true], stderr)
+  await done('ce', 'app', 'delete', '-n', 'again', '-f')
+})
+
+test('the running indices of a job run begin again by a restart, which is no retry', LIMIT, async () => {
+  await done('ce', 'job', 'create', '--name', 'waits', '--build-source', source, '-e', 'GREETING=stays', '--ai=0-1', '--retrylimit', '0')
+  await done('ce', 'jobrun', 'submit', '--name', 'waits-run', '--job', 'waits')
+  const heard = async () => (await done('ce', 'jobrun', 'logs', '-n', 'waits-run', '--raw')).split('\n').filter((line) => /^Hello from job/.test(line))
+  await eventually('both run', async () => (await heard()).length === 2)
+  await done('ce', 'jobrun', 'restart', '--instance', 'waits-run-1-0')
+  await eventually('one has begun again', async () => (await heard()).length === 3)
+  assert.equal((await heard()).filter((line) => line === 'Hello from job 1 stays').length, 2)
+  await done('ce', 'jr', 'restart', '-n', 'waits-run')
+  await eventually('both have begun again', async () => (await heard()).length === 5)
+  assert.match(await done('ce', 'jobrun', 'get', '-n', 'waits-run'), /Running: +2[\s\S]*^waits-run-1-0 +1\/1 +Running +0$/m)
+  await done('ce', 'job', 'delete', '-n', 'waits', '-f')
+})
+
+test('a build run is cancelled: its tools end, what it was to make is not made, and its events say so', LIMIT, async () => {
+  const slow = join(place.home, 'slow')
+  mkdirSync(slow)
+  writeFileSync(join(slow, 'package.json'), '{"name":"slow","main":"index.js","dependencies":{"waited-for":"1.0.0"}}')
+  writeFileSync(join(slow, 'index.js'), '')
+  await done('ce', 'build', 'create', '-n', 'slow', '--source', slow)
+  await done('ce', 'buildrun', 'submit', '-n', 'slow-run', '--build', 'slow')
+  await eventually('npm waits for its registry', () => asking.size > 0)
+  assert.match(await done('ce', 'buildrun', 'events', '-n', 'slow-run'), /^Normal +Started .* slow-run /m)
+  await done('ce', 'buildrun', 'cancel', '--name', 'slow-run')
+  assert.match(await done('ce', 'buildrun', 'get', '-n', 'slow-run'), /Status: +failed \(The build run was cancelled\.\)/)
+  await eventually('npm is gone', () => asking.size === 0)
+  assert.match(await done('ce', 'br', 'events', '--buildrun', 'slow-run'), /^Warning +Failed .* slow-run +The build was cancelled\.$/m)
+  const { status, stderr } = await ibmcloud('ce', 'buildrun', 'cancel', '--name', 'slow-run')
+  assert.deepEqual([status, /is over/.test(stderr)], [1, true], stderr)
+  await done('ce', 'buildrun', 'delete', '-n', 'slow-run', '-f')
+  await done('ce', 'build', 'delete', '-n', 'slow', '-f')
+})
+
+test('a job takes one folder of its source, and with --no-wait its build goes on by itself', LIMIT, async () => {
+  writeFileSync(join(source, 'Dockerfile'), 'FROM scratch\n')
+  const words = ['--src', place.home, '--context-dir', 'source/', '--env', 'GREETING=you', '--retrylimit', '0']
+  const asked = await ibmcloud('ce', 'job', 'create', '--n', 'part', ...words, '--wait', '--strategy', 'dockerfile')
+  assert.deepEqual([asked.status, /with strategy_type dockerfile does not exist/.test(asked.stderr)], [1, true], asked.stderr)
+  const made = await ibmcloud('ce', 'job', 'create', '--n', 'part', ...words, '--wait')
+  assert.deepEqual([made.status, /The Dockerfile of \S+ is not used/.test(made.stderr)], [0, true], made.stderr)
+  await done('ce', 'jobrun', 'submit', '--job', 'part', '--name', 'part-run', '--wait')
+  assert.match(await done('ce', 'jobrun', 'logs', '--jobrun', 'part-run'), /Hello from job 0 you/)
+  const [before] = (await json<{ items: { metadata: { name: string } }[] }>('ce', 'buildrun', 'list', '--build', 'job-part')).items
+  const { stderr, status } = await ibmcloud('ce', 'job', 'update', '--n', 'part', ...words, '--no-wait')
+  assert.equal(status, 0, stderr)
+  assert.doesNotMatch(stderr, /completed successfully/)
+  const runs = (await json<{ items: { metadata: { name: string } }[] }>('ce', 'buildrun', 'list', '--build', 'job-part')).items
+  assert.equal(runs.length, 2)
+  assert.ok(runs.some(({ metadata }) => metadata.name === before?.metadata.name))
+  rmSync(join(source, 'Dockerfile'))
+  await done('ce', 'buildrun', 'delete', '--build', 'job-part', '-f')
+  assert.deepEqual((await json<{ items: unknown[] }>('ce', 'buildrun', 'list', '--build', 'job-part')).items, [])
+  await done('ce', 'job', 'delete', '-n', 'part', '-f')
 })
 
 test('secrets and configmaps hold what literals, files and lists of variables say, and values stay in base64', LIMIT, async () => {
@@ -121,6 +220,16 @@ test('a build takes a folder and runs; its image has revisions, and a domain is 
   await done('ce', 'app', 'update', '-n', 'page', '-e', 'GREETING=b')
   assert.match(await done('ce', 'revision', 'list', '-a', 'page'), /^page-00001 +page [\s\S]*^page-00002 +page +ready /m)
   assert.equal((await json<{ metadata: { name: string } }>('ce', 'rev', 'get', '-n', 'page-00002')).metadata.name, 'page-00002')
+  const second = await done('ce', 'revision', 'logs', '-r', 'page-00002')
+  assert.match(second, /^page-00002-\S+\/user-container:\nlistening with b /)
+  assert.doesNotMatch(second, /page-00001|with a/)
+  const first = (await done('ce', 'rev', 'logs', '-n', 'page-00001', '--raw')).trimEnd().split('\n')
+  assert.equal(first[0], 'listening with a undefined')
+  assert.equal((await done('ce', 'rev', 'logs', '-n', 'page-00001', '--raw', '--tail', '1')).trimEnd(), first.at(-1))
+  const events = await done('ce', 'rev', 'events', '-n', 'page-00002')
+  assert.match(events, /RevisionReady .* page-00002 /)
+  assert.doesNotMatch(events, /page-00001/)
+  assert.equal((await ibmcloud('ce', 'rev', 'logs', '-n', 'page-00009')).status, 1)
   await done('ce', 'rev', 'delete', '-n', 'page-00001', '-f')
   const leaf = await (await chainMaker()).leaf(['page.example.com'])
   const [chain, key] = [join(place.home, 'chain.pem'), join(place.home, 'key.pem')]
@@ -155,7 +264,11 @@ test('a project is made without being selected, selected, and left again when it
   const { guid } = await json<{ guid: string }>('ce', 'proj', 'current')
   assert.notEqual(guid, own.guid)
   assert.doesNotMatch(await done('ce', 'configmap', 'list'), /knobs/)
-  await done('ce', 'project', 'delete', '-n', 'other', '-f')
+  const other = await json<{ domain: string; kube_config_context: string }>('ce', 'proj', 'current')
+  const shown = await done('ce', 'app', 'create', '-n', 'named', '--image', 'private.everleaf/none', '--no-wait')
+  assert.match(shown, new RegExp(`^https://named\\.${other.kube_config_context}\\.${other.domain}(:\\d+)?$`, 'm'))
+  assert.match((await ibmcloud('ce', 'project', 'select', '-n', 'other', '--kubecfg')).stderr, /no Kubernetes/)
+  await done('ce', 'project', 'delete', '-n', 'other', '-f', '--hard')
   assert.equal((await json<{ guid: string }>('ce', 'proj', 'current')).guid, own.guid)
 })
 

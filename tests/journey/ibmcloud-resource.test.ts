@@ -125,3 +125,42 @@ test('an object is copied from one bucket to another', async () => {
   assert.match(await done('cos', 'objects', '--bucket', 'into'), /^copy .* 7 B$/m)
   assert.equal((await ibmcloud('cos', 'object-copy', '--bucket', 'into', '--key', 'copy', '--copy-source', 'from')).status, 2)
 })
+
+test('several objects are deleted at once, as shorthand and as JSON of a file say', async () => {
+  await done('resource', 'service-instance-create', 'many', 'cloud-object-storage', 'standard', 'global', '-q')
+  await done('cos', 'config', 'crn', '--crn', (await done('resource', 'service-instance', 'many', '--crn', '-q')).trim(), '--force')
+  await done('cos', 'config', 'auth', '--method', 'IAM')
+  await done('cos', 'config', 'region', '--region', 'eu-es')
+  const made = await json<{ LocationConstraint: string }>('cos', 'bucket-create', '--bucket', 'many')
+  assert.equal(made.LocationConstraint, 'eu-es-standard')
+  const [file, list] = [join(place.home, 'one'), join(place.home, 'list.json')]
+  writeFileSync(file, 'content')
+  const keys = ['a', 'b/ü <c>', 'd,{e}', 'f', 'stays']
+  for (const key of keys) await done('cos', 'object-put', '--bucket', 'many', '--key', key, '--body', file)
+  const left = async () => (await json<{ Contents: { Key: string }[] }>('cos', 'objects', '--bucket', 'many')).Contents.map(({ Key }) => Key)
+  const gone = await json<{ Deleted: { Key: string }[] }>('cos', 'objects-delete', '--bucket', 'many', '--delete', 'Objects=[{Key=a},{Key=b/ü <c>}]')
+  assert.deepEqual(gone.Deleted, [{ Key: 'a' }, { Key: 'b/ü <c>' }])
+  assert.deepEqual(await left(), keys.slice(2))
+  writeFileSync(list, JSON.stringify({ Objects: [{ Key: 'd,{e}' }, { Key: 'f' }], Quiet: true }))
+  assert.deepEqual((await json<{ Deleted: unknown[] }>('cos', 'objects-delete', '--bucket', 'many', '--delete', `file://${list}`)).Deleted, [])
+  assert.deepEqual(await left(), ['stays'])
+  for (const wrong of ['Objects=[]', 'Objects=[{Name=stays}]', '{"Objects":[{"Key":"stays","VersionId":"1"}]}', 'stays'])
+    assert.equal((await ibmcloud('cos', 'objects-delete', '--bucket', 'many', '--delete', wrong)).status, 2, wrong)
+  assert.deepEqual(await left(), ['stays'])
+  assert.match((await ibmcloud('cos', 'config', 'auth', '--method', 'HMAC')).stderr, /no HMAC keys/)
+})
+
+test('instances and service IDs are found by what scripts ask the search for', async () => {
+  await done('resource', 'service-instance-create', 'sought one', 'secrets-manager', 'trial', 'eu-de', '-q')
+  await done('iam', 'service-id-create', 'sought-id')
+  const found = async (query: string) => (await json<{ items: { name: string; resource_id: string }[] }>('resource', 'search', query)).items
+  const names = async (query: string) => (await found(query)).map(({ name }) => name).sort()
+  assert.deepEqual(await names('service_name:"secrets-manager" AND name:"sought one"'), ['sought one'])
+  assert.deepEqual(await names('service_name:"codeengine" AND name:"sought one"'), [])
+  assert.deepEqual(await names('type:serviceid AND sought-id'), ['sought-id'])
+  assert.deepEqual(await names('name:sought*'), ['sought one', 'sought-id'])
+  const [{ resource_id } = { resource_id: '' }] = await found('type:serviceid AND name:"sought-id"')
+  await done('iam', 'service-id-delete', resource_id, '--force')
+  assert.deepEqual(await names('type:serviceid AND sought-id'), [])
+  for (const wrong of ['', 'name:(a OR b)', 'a OR b', 'tags:x', 'name:"a']) assert.equal((await ibmcloud('resource', 'search', wrong)).status, 2, wrong)
+})

@@ -14,6 +14,7 @@ export type ApiKey = {
 
 export type ServiceId = {
   readonly id: string
+  readonly crn: string
   readonly iam_id: string
   readonly entity_tag: string
   readonly name: string

@@ -27,15 +27,16 @@ export async function buildImage(request: BuildRequest, deps: BuildDeps): Promis
   const work = `${request.image}.building-${world.id().slice(0, 8)}`
   const late = new AbortController()
   const timer = world.after(request.timeoutMs, () => late.abort(new BuildFailed('timeout', `The build took longer than ${request.timeoutMs} ms.`)))
+  const signal = request.signal === undefined ? late.signal : AbortSignal.any([late.signal, request.signal])
   try {
     await mkdir(work, { recursive: true, mode: 0o755 })
-    const digest = await extractArchive({ archive: request.archive, into: work, signal: late.signal })
+    const digest = await extractArchive({ archive: request.archive, into: work, signal })
     const names = new Set(await readdir(work))
     const text = (name: string) => readFileSync(join(work, name), 'utf8')
     const detected = detect({ names, text, exists: (path) => existsSync(join(work, path)) })
-    const command = (await detected.prepare(workbench({ folder: work, deps, signal: late.signal, log: request.log }))) ?? detected.command
+    const command = (await detected.prepare(workbench({ folder: work, deps, signal, log: request.log }))) ?? detected.command
     request.log(`${detected.language} program, started by: ${command.join(' ')}`)
-    late.signal.throwIfAborted()
+    signal.throwIfAborted()
     const image: Image = { language: detected.language, command, env: detected.env, digest }
     await writeSynced(join(work, IMAGE_FILE), JSON.stringify(image))
     await syncFolder(work)
@@ -44,7 +45,7 @@ export async function buildImage(request: BuildRequest, deps: BuildDeps): Promis
     return { digest, language: detected.language, command }
   } catch (error) {
     await rm(work, { recursive: true, force: true })
-    throw late.signal.aborted ? late.signal.reason : error
+    throw signal.aborted ? signal.reason : error
   } finally {
     timer.cancel()
   }

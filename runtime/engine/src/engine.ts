@@ -93,6 +93,8 @@ export type BuildRequest = {
   /** Absolute path of the folder to make; it does not exist yet and appears whole or not at all. */
   readonly image: string
   readonly timeoutMs: number
+  /** Ends the build, which throws the signal's reason then. */
+  readonly signal?: AbortSignal
   readonly log: (text: string) => void
 }
 

@@ -116,10 +116,18 @@ export class Group {
     this.#reconcile()
   }
 
-  /** Replaces all running instances, new ones first. */
-  restart(): void {
-    this.#generation++
+  /** Replaces all running instances, new ones first; or the one of this name, which takes no request from then on. Gives how many. */
+  restart(instance?: string): number {
+    const running = [...this.#revisions.values()].flatMap((rev) => this.#active(rev).map((slot) => ({ rev, slot })))
+    const meant = instance === undefined ? running : running.filter(({ slot }) => slot.name === instance)
+    if (instance === undefined) this.#generation++
+    else
+      for (const { rev, slot } of meant) {
+        slot.drain(rev.spec.scale.requestTimeoutMs)
+        this.#start(rev)
+      }
     this.#reconcile()
+    return meant.length
   }
 
   instances(): InstanceInfo[] {

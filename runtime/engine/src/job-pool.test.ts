@@ -91,6 +91,24 @@ test('no more indices run at once than fit, and each runs once', async () => {
   assert.deepEqual(['r/0', 'r/1', 'r/2'].map(statusOf), ['succeeded', 'succeeded', 'succeeded'])
 })
 
+test('an index that is restarted begins again as the same try, and the others go on', async () => {
+  const { pool, running, started, end, statusOf } = begin({ parallelism: 2 })
+  pool.apply(runOf({ count: 2 }))
+  await turn()
+  assert.equal(pool.restart('r', 'run-1-7'), 0)
+  assert.equal(pool.restart('r', 'run-1-0'), 1)
+  await turn()
+  assert.deepEqual(started, ['run-0-0', 'run-1-0', 'run-1-0'])
+  assert.deepEqual([...running.keys()], ['run-0-0', 'run-1-0'])
+  assert.equal(statusOf('r/1'), 'running')
+  await end('run-0-0', 0)
+  assert.equal(pool.restart('r'), 1)
+  await turn()
+  await end('run-1-0', 1)
+  assert.deepEqual(['r/0', 'r/1'].map(statusOf), ['succeeded', 'failed'])
+  assert.equal(pool.restart('r'), 0)
+})
+
 test('a run that fills all places keeps no other from its first instance', async () => {
   const { pool, running } = begin({ parallelism: 2 })
   pool.apply(runOf({ count: 5 }))

@@ -43,6 +43,8 @@ export interface JobPool {
   apply(run: JobRun): void
   /** Stops what the run has running; nothing more is said of it. */
   remove(id: string): Promise<void>
+  /** Ends the instances of the run that run, or the one of this name: their indices begin again, which is no retry. Gives how many. */
+  restart(id: string, instance?: string): number
   close(): Promise<void>
 }
 
@@ -51,7 +53,15 @@ const MAX_INSTANCES = 250
 const REPORT_AGAIN_MS = 250
 const MAX_EXECUTION = 'MaxExecutionTimeExceeded'
 
-type Entry = { state: IndexState; attempt: Attempt | undefined; failures: typeof noFailures; runningSince: number; timer: Timer | undefined }
+type Entry = {
+  state: IndexState
+  attempt: Attempt | undefined
+  /** It was told to end so that its index begins again. */
+  isRestarting: boolean
+  failures: typeof noFailures
+  runningSince: number
+  timer: Timer | undefined
+}
 type Run = {
   spec: JobRun
   readonly entries: Map<number, Entry>
@@ -71,6 +81,7 @@ type Run = {
  * | 0                               | succeeded                          | succeeded        |
  * | anything else                   | again, up to the limit; then failed | again            |
  * | the time limit of the run       | failed                             | –                |
+ * | a restart that was asked for     | again, not counted                 | the same         |
  * | its run removed, the pool closed | nothing: it begins again if it is wanted again | the same |
  *
  * What nobody can write down must not be done twice: while reports fail, nothing new starts.
@@ -109,7 +120,7 @@ class Pool implements JobPool {
     const run: Run = { spec, entries: new Map(), ready: [], running: 0, startedAt: spec.startedAt, deadline: undefined, isLate: false }
     for (const { index, retries, running } of spec.indices) {
       const state: IndexState = { index, status: 'pending', retries, startedAt: undefined, finishedAt: undefined, reason: '' }
-      run.entries.set(index, { state, attempt: undefined, failures: noFailures, runningSince: 0, timer: undefined })
+      run.entries.set(index, { state, attempt: undefined, isRestarting: false, failures: noFailures, runningSince: 0, timer: undefined })
       run.ready.push(index)
       // It ran in an engine that is gone.
       if (running) this.#say(spec.id, state)
@@ -127,6 +138,19 @@ class Pool implements JobPool {
     this.#unsaid.delete(id)
     this.#turns = this.#turns.filter((one) => one !== id)
     await this.#stopRun(run)
+  }
+
+  restart(id: string, instance?: string): number {
+    const run = this.#runs.get(id)
+    let count = 0
+    for (const entry of run?.entries.values() ?? []) {
+      const name = `${run?.spec.name}-${entry.state.index}-${entry.state.retries}`
+      if (entry.attempt === undefined || entry.isRestarting || (instance !== undefined && instance !== name)) continue
+      entry.isRestarting = true
+      entry.attempt.stop()
+      count++
+    }
+    return count
   }
 
   async close(): Promise<void> {
@@ -208,7 +232,9 @@ class Pool implements JobPool {
   }
 
   #ended(run: Run, entry: Entry, end: AttemptEnd): void {
+    const { isRestarting } = entry
     entry.attempt = undefined
+    entry.isRestarting = false
     run.running--
     this.#running[run.spec.mode]--
     // Removed meanwhile: nobody wants to know.
@@ -216,7 +242,10 @@ class Pool implements JobPool {
       if (end.how === 'succeeded') this.#settle(run, entry, { status: 'succeeded' })
       else if (this.#isClosed) return
       else if (run.isLate) this.#settle(run, entry, { status: 'failed', reason: MAX_EXECUTION })
-      else this.#failed(run, entry, end.how === 'failed' ? end.reason : '')
+      else if (isRestarting) {
+        this.#change(run, entry, { status: 'pending', reason: '' })
+        run.ready.push(entry.state.index)
+      } else this.#failed(run, entry, end.how === 'failed' ? end.reason : '')
     }
     this.#schedule()
   }

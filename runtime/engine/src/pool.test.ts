@@ -365,6 +365,36 @@ test('a moved restart time replaces instances, new ones first', async () => {
   assert.deepEqual([engine.running.length, engine.running.includes(before as MemoryInstance)], [1, false])
 })
 
+test('one instance is replaced by a restart of it alone: what it has taken it still answers, and the others stay', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1', { minInstances: 2, concurrency: 1 })))
+  await settle()
+  const [first, second] = [...engine.running]
+  const lease = await pool.acquire('app', forever)
+  const [busy, idle] = lease.instance === first?.name ? [first, second] : [second, first]
+  assert.ok(busy !== undefined && idle !== undefined)
+  assert.equal(pool.restart('app', 'another'), 0)
+  assert.equal(pool.restart('app', busy.name), 1)
+  await settle()
+  assert.deepEqual([engine.running.length, engine.running.includes(busy), engine.running.includes(idle)], [3, true, true])
+  const next = await pool.acquire('app', forever)
+  assert.notEqual(next.instance, busy.name)
+  lease.release()
+  await settle()
+  assert.deepEqual([engine.running.length, engine.running.includes(busy), engine.running.includes(idle)], [2, false, true])
+  assert.equal(pool.restart('app'), 2)
+})
+
+test('an instance that is restarted has a successor also where none must run', async () => {
+  const { pool, engine, settle } = setUp()
+  pool.apply(app(revision('r1')))
+  const [lease] = await Promise.all([pool.acquire('app', forever), settle()])
+  lease.release()
+  assert.equal(pool.restart('app', lease.instance), 1)
+  await settle()
+  assert.deepEqual([engine.running.length, engine.running[0]?.name === lease.instance], [1, false])
+})
+
 test('a revision without an image waits for it', async () => {
   const { pool, engine, settle } = setUp()
   pool.apply(app(revision('r1', { proven: false, image: undefined })))

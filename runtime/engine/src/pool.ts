@@ -35,8 +35,8 @@ export interface Pool {
   /** A request for the workload is about to come (its SNI was seen): starts an instance if there is none. */
   warm(workload: string): void
   instances(workload: string): readonly InstanceInfo[]
-  /** Replaces all running instances of the workload, new ones first. */
-  restart(workload: string): void
+  /** Replaces all running instances of the workload, new ones first; or the one of this name, which takes no request from then on. Gives how many. */
+  restart(workload: string, instance?: string): number
   close(): Promise<void>
 }
 
@@ -79,7 +79,7 @@ export function createPool(options: PoolOptions): Pool {
     },
     warm: (id) => groups.get(id)?.warm(),
     instances: (id) => groups.get(id)?.instances() ?? [],
-    restart: (id) => groups.get(id)?.restart(),
+    restart: (id, instance) => groups.get(id)?.restart(instance) ?? 0,
     async close() {
       closed = true
       for (const group of groups.values()) void leave(group)

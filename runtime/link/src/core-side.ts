@@ -88,6 +88,8 @@ export function createCoreSide(options: {
       build: (input) => ask('build', input, input.timeoutMs + 5_000),
       instances: (input) => ask('instances', input, 2_000),
       logs: (input) => ask('logs', input, input.waitMs + 5_000),
+      restart: (input) => ask('restart', input, 2_000),
+      cancelBuild: (input) => ask('cancelBuild', input, 2_000),
       events: (input) => ask('events', input, 2_000),
       forgetLogs: (input) => ask('forgetLogs', input, 10_000),
     },

@@ -216,7 +216,14 @@ export type EdgeCalls = {
   instances(input: { workload: string }): Promise<readonly InstanceInfo[]>
   /** What a workload, or one index of a job run, has written. */
   logs(input: LogQuery): Promise<LogPage>
-  /** What happened to the instances of an app or a job run lately, oldest first. */
+  /**
+   * Replaces the instances of an app, new ones first, or has the running indices of a job run begin again; only one instance where it is named.
+   * Gives how many.
+   */
+  restart(input: { workload: string; instance: string | undefined }): Promise<{ restarted: number }>
+  /** Ends a build, which fails then; nothing where it does not run. */
+  cancelBuild(input: { id: string }): Promise<void>
+  /** What happened to the instances of an app or a job run, or to a build, lately, oldest first. */
   events(input: { workload: string }): Promise<readonly ComponentEvent[]>
   /** Removes what a workload that is gone has written. */
   forgetLogs(input: { workload: string }): Promise<void>

@@ -27,7 +27,7 @@ test('a snapshot that comes in one piece with the answer to the upgrade is taken
     edge = createEdgeSide({
       world: createWorld(),
       socketPath,
-      offered: { build: unused, instances: unused, logs: unused, events: unused, forgetLogs: unused },
+      offered: { build: unused, instances: unused, logs: unused, restart: unused, cancelBuild: unused, events: unused, forgetLogs: unused },
       onSnapshot,
       onDifference: () => {},
       onDown: () => {},

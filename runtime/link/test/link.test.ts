@@ -19,7 +19,13 @@ import {
   LinkDown,
 } from '../src/index.ts'
 
-const NO_LOGS = { logs: async () => ({ lines: [], cursor: 0 }), events: async () => [], forgetLogs: async () => {} }
+const NO_LOGS = {
+  logs: async () => ({ lines: [], cursor: 0 }),
+  restart: async () => ({ restarted: 0 }),
+  cancelBuild: async () => {},
+  events: async () => [],
+  forgetLogs: async () => {},
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'everleaf-link-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

@@ -130,8 +130,9 @@ async function end(change: Change, { run, image, result }: { run: BuildRunRow; i
     .updateTable('ce_build_runs')
     .set({ ...outcome, completed_at })
     .where('id', '=', run.id)
+    .where('status', '=', 'running')
     .executeTakeFirst()
-  // Deleted while it ran: what it made is nobody's.
+  // Deleted or cancelled while it ran: what it made is nobody's.
   if (changed.numUpdatedRows === 0n || !result.succeeded) return
   const project = await db.selectFrom('ce_projects').selectAll().where('id', '=', run.project_id).executeTakeFirst()
   if (project === undefined || project.status !== 'active') return

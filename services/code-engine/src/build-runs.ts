@@ -11,7 +11,7 @@ import { mergePatch } from './merge-patch.ts'
 import { DnsName, ImageReference, Label, Listed, maybe, Versioned } from './patterns.ts'
 import { activeProject, inProject } from './projects.ts'
 import { requireRoom } from './quotas.ts'
-import { type BuildRow, type BuildRunRow, lookup, operation, type ProjectRow, type Tables } from './service.ts'
+import { type BuildRow, type BuildRunRow, type Change, lookup, operation, type ProjectRow, type Tables } from './service.ts'
 import { BUILD_MEMBERS, withoutEffect } from './without-effect.ts'
 
 // shapes
@@ -101,12 +101,39 @@ export const remove = operation({
     const project = await activeProject(db, params)
     const row = await find(db, project.id, params.name ?? '')
     await forgetLogsOf(context, row.id)
+    endTools(context, row)
     await db.deleteFrom('ce_build_runs').where('id', '=', row.id).execute()
     return undefined
   },
 })
 
+/** Everleaf's own route, because IBM's REST API has none. The run has failed at once; its tools are told to end, and whatever they still make is nobody's. */
+export const cancel = operation({
+  ...inProject,
+  async run(context, { params }) {
+    const { db, world, baseUrl } = context
+    const project = await activeProject(db, params)
+    const row = await find(db, project.id, params.name ?? '')
+    if (row.status !== 'pending' && row.status !== 'running')
+      throw new ApiError(409, CODES.conflict, `The build run ${row.name} is over: it has ${row.status}. Delete it, or submit another one.`)
+    const end = { status: 'failed' as const, reason: 'failed', message: 'The build run was cancelled.', completed_at: world.now().getTime() }
+    await db.updateTable('ce_build_runs').set(end).where('id', '=', row.id).execute()
+    endTools(context, row)
+    return toShape({ ...row, ...end }, project, baseUrl)
+  },
+})
+
 // rows
+/** Told once the change is on disk; an edge that does not hear it lets them go on for nothing. */
+function endTools({ tx, deps }: Pick<Change, 'tx' | 'deps'>, { id, status }: BuildRunRow): void {
+  if (status !== 'running') return
+  tx.after(() => {
+    deps.platform.edge.call.cancelBuild({ id }).catch((error: unknown) => {
+      deps.world.log.warn({ run: id, error: String(error) }, 'the tools of a build run that was ended could not be told')
+    })
+  })
+}
+
 async function buildOf(db: Kysely<Tables>, projectId: string, name: string | undefined): Promise<BuildRow> {
   if (name !== undefined) return await findBuild(db, projectId, name)
   // A run of its own has no route to send a local source to, and git sources cannot be built here.

@@ -7,11 +7,11 @@ import { activeProject, inProject } from './projects.ts'
 import { type Deps, lookup } from './service.ts'
 
 // shapes
-const Asked = Type.Object(ofComponent)
+const Asked = Type.Object({ ...ofComponent, component_type: Type.Enum(['app', 'job_run', 'build_run']) })
 
 // operations
 /**
- * Everleaf's own route, because IBM's REST API has none: what happened to the instances of an app or a job run within the last hour, oldest
+ * Everleaf's own route, because IBM's REST API has none: what happened to the instances of an app or a job run, or to a build, within the last hour, oldest
  * first; only of one instance, or one index, where it is named. They are kept by the edge, and end with it.
  */
 export const list = lookup({
@@ -19,11 +19,11 @@ export const list = lookup({
   query: Asked,
   async run({ db, deps }, { params, query }) {
     const project = await activeProject(db, params)
-    const { workload, index, run } = await sourceOf({ db, deps }, project.id, query)
+    const { workload, index, build } = await sourceOf({ db, deps }, project.id, query)
     const isAsked = ({ object }: ComponentEvent) =>
       (query.instance === undefined || object === query.instance) && (index === undefined || object.startsWith(`${query.name}-${index}-`))
     const events = (await happened(deps, workload)).filter(isAsked)
-    return { events: events.map((event) => toShape(event, run === undefined ? 'app' : 'job_run')) }
+    return { events: events.map((event) => toShape({ ...event, object: build ?? event.object }, query.component_type)) }
   },
 })
 

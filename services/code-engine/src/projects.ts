@@ -79,7 +79,12 @@ function regionOfHost(headers: Readonly<Record<string, string | undefined>>): st
 export const get = lookup({
   query: Versioned,
   resource: async ({ db }, params) => projectResource(await find(db, params)),
-  run: async ({ db, baseUrl }, { params }) => toShape(await find(db, params), baseUrl),
+  async run({ db, baseUrl, setHeader }, { params }) {
+    const row = await find(db, params)
+    // IBM's command line prints it (it has it from Kubernetes); the REST form of a project has no member for it.
+    setHeader('everleaf-subdomain', row.subdomain)
+    return toShape(row, baseUrl)
+  },
 })
 
 /** Soft: what is in it stays for seven days, but runs and serves no more. */

@@ -12,6 +12,7 @@ import * as jobs from './jobs/operations.ts'
 import * as logs from './logs.ts'
 import * as mappings from './domain-mappings.ts'
 import * as projects from './projects.ts'
+import * as restarts from './restarts.ts'
 import * as secrets from './secrets.ts'
 
 const P = '/projects/:project_id'
@@ -21,7 +22,7 @@ const UPDATE = 'codeengine.tenant.entities.update'
 const DELETE = 'codeengine.tenant.entities.delete'
 const later = notImplemented
 
-/** The 67 operations of v2, and three of our own (a build's source, logs, events). Listing projects needs only a good token: the list shows those its caller may read. */
+/** The 67 operations of v2, and five of our own (a build's source, logs, events, restarts, cancelling a build run). Listing projects needs only a good token: the list shows those its caller may read. */
 export const routes: readonly Route[] = [
   // method   path                                     IAM action                operation
   ['GET', '/projects', 'any', projects.list],
@@ -90,6 +91,8 @@ export const routes: readonly Route[] = [
   ['DELETE', `${P}/secrets/:name`, DELETE, secrets.remove],
   ['GET', `${P}/everleaf/logs`, READ, logs.get],
   ['GET', `${P}/everleaf/events`, READ, events.list],
+  ['POST', `${P}/everleaf/restarts`, UPDATE, restarts.create],
+  ['POST', `${P}/everleaf/build_runs/:name/cancel`, UPDATE, runs.cancel],
   ['GET', `${P}/persistent_data_stores`, READ, later('list_persistent_data_stores')],
   ['POST', `${P}/persistent_data_stores`, CREATE, later('create_persistent_data_store')],
   ['GET', `${P}/persistent_data_stores/:name`, READ, later('get_persistent_data_store')],

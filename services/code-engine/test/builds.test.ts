@@ -107,6 +107,38 @@ test('a build that fails says so with the end of its log; one that the edge lose
   assert.match((await status()).status_details.message, /no package\.json/)
 })
 
+test('a cancelled build run has failed for good: its tools are told, and what they still make is no image', async (context) => {
+  const [tools, told]: [PromiseWithResolvers<void>, string[]] = [Promise.withResolvers<void>(), []]
+  const { platform, project, call, upload } = await start(context, {
+    calls: {
+      build: async () => {
+        await tools.promise
+        return { succeeded: true, reason: '', digest: 'sha256:1', log: '' }
+      },
+      cancelBuild: async ({ id }) => void told.push(id),
+    },
+  })
+  await call('POST', `${project.at}/builds`, { body: BUILD })
+  await upload()
+  const { body: run } = await call('POST', `${project.at}/build_runs`, { body: { build_name: 'build' } })
+  const ran = platform.runJobs()
+  const status = async () => (await call('GET', `${project.at}/build_runs/${run.name}`)).body
+  while ((await status()).status !== 'running') await new Promise((resolve) => setImmediate(resolve))
+  const { body: cancelled } = await call('POST', `${project.at}/everleaf/build_runs/${run.name}/cancel`)
+  assert.deepEqual([cancelled.status, cancelled.status_details.message], ['failed', 'The build run was cancelled.'])
+  assert.deepEqual(told, [run.id])
+  tools.resolve()
+  await ran
+  assert.equal((await status()).status, 'failed')
+  const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: BUILD.output_image } })
+  assert.equal(app.status, 'failed', 'its image is there')
+  assert.equal((await call('POST', `${project.at}/everleaf/build_runs/${run.name}/cancel`)).status, 409)
+  const { body: next } = await call('POST', `${project.at}/build_runs`, { body: { build_name: 'build' } })
+  await call('POST', `${project.at}/everleaf/build_runs/${next.name}/cancel`)
+  await platform.runJobs()
+  assert.deepEqual([told, (await call('GET', `${project.at}/build_runs/${next.name}`)).body.status], [[run.id], 'failed'])
+})
+
 test('the build can be deleted before its run', async (context) => {
   const { project, call, upload, run } = await start(context)
   await call('POST', `${project.at}/builds`, { body: BUILD })
@@ -188,7 +220,7 @@ test('the logs of a build run are its own at the edge, shown under its name, and
   assert.deepEqual((await call('GET', logs)).body, { timestamp: '1970-01-01T00:00:00.000Z', instance: body.name, stream: 'stdout', message: 'made' })
   assert.equal(asked[0]?.workload, body.id)
   for (const more of ['&index=0', '&instance=build']) assert.equal((await call('GET', logs + more)).status, 400, more)
-  assert.equal((await call('GET', logs.replace('logs', 'events'))).status, 400)
+  assert.deepEqual((await call('GET', logs.replace('logs', 'events'))).body, { events: [] })
   await call('DELETE', `${project.at}/build_runs/${body.name}`)
   await platform.world.advance(60_000)
   await platform.runJobs()

@@ -417,6 +417,28 @@ test('events are those of the component, or of one index or instance of it', asy
   assert.equal((await call('GET', `${project.at}/everleaf/events?component_type=job_run&name=nobody`)).status, 404)
 })
 
+test('a restart asks the edge by the id of the app or the run; an instance that does not run is 404', async () => {
+  const asked: unknown[] = []
+  const { call, runs, project } = await start({
+    calls: {
+      restart: async (input: { instance: string | undefined }) => {
+        asked.push(input)
+        return { restarted: input.instance === 'gone' ? 0 : 2 }
+      },
+    },
+  })
+  const { body: run } = await call('POST', runs, { body: { name: 'run', image_reference: IMAGE } })
+  const restart = async (body: object) => await call('POST', `${project.at}/everleaf/restarts`, { body: { component_type: 'job_run', name: 'run', ...body } })
+  assert.deepEqual((await restart({})).body, { restarted: 2 })
+  assert.equal((await restart({ instance: 'gone' })).status, 404)
+  assert.deepEqual(asked, [
+    { workload: run.id, instance: undefined },
+    { workload: run.id, instance: 'gone' },
+  ])
+  assert.equal((await restart({ name: 'nobody' })).status, 404)
+  assert.equal((await restart({ component_type: 'build_run' })).status, 400)
+})
+
 test('logs say when the edge does not answer', async () => {
   const { call, runs, project } = await start({ calls: { logs: async () => Promise.reject(new Error('no edge')) } })
   await call('POST', runs, { body: { name: 'run', image_reference: IMAGE } })

@@ -104,6 +104,8 @@ function recordingEdge(calls: Partial<EdgeCalls> = {}) {
       build: async ({ id }: { id: string }) => ({ succeeded: true, reason: '', digest: `sha256:${createHash('sha256').update(id).digest('hex')}`, log: '' }),
       instances: async () => [],
       logs: async () => ({ lines: [], cursor: 0 }),
+      restart: async () => ({ restarted: 0 }),
+      cancelBuild: async () => {},
       events: async () => [],
       forgetLogs: async () => {},
       ...calls,

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { routes, routesV1 } from '../src/routes.ts'
 import { newProject, startPlatform } from './platform.ts'
 
-test('the route tables hold the 67 and 2 published operations, and three of our own', () => {
-  assert.equal(routes.length, 67 + 3)
+test('the route tables hold the 67 and 2 published operations, and five of our own', () => {
+  assert.equal(routes.length, 67 + 5)
   assert.equal(routesV1.length, 2)
   assert.equal(new Set(routes.map(([method, path]) => `${method} ${path}`)).size, routes.length)
 })

@@ -18,6 +18,8 @@ export type State = {
   readonly codeEngineProject?: string
   /** The instance of Object Storage that new buckets belong to. */
   readonly cosCrn?: string
+  /** The region of new buckets that `cos config region` chose. */
+  readonly cosRegion?: string
   readonly group?: { readonly id: string; readonly name: string }
 }
 

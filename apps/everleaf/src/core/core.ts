@@ -257,6 +257,8 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
           build: (input) => link.call.build(input),
           instances: (input) => link.call.instances(input),
           logs: (input) => link.call.logs(input),
+          restart: (input) => link.call.restart(input),
+          cancelBuild: (input) => link.call.cancelBuild(input),
           events: (input) => link.call.events(input),
           forgetLogs: (input) => link.call.forgetLogs(input),
         },

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { writeDurably } from '@everleaf/world'
 import { availableParallelism, totalmem } from 'node:os'
-import { createJobPool, createPool, type Engine, type InstanceSpec, type JobPool, type Pool } from '@everleaf/engine'
+import { BuildFailed, createJobPool, createPool, type Engine, type InstanceSpec, type JobPool, type Pool } from '@everleaf/engine'
 import { createLocalEngine } from '@everleaf/engine-local'
 import { createGateway, createTable, type Gateway, ListenError, type Listening, type Table } from '@everleaf/gateway'
 import { createEdgeSide, type Difference, type EdgeSide, type Item } from '@everleaf/link'
@@ -57,6 +57,8 @@ type Parts = {
   readonly gateway: Gateway
   readonly mounts: ReturnType<typeof createMounts>
   readonly addresses: Addresses
+  /** What ends the builds that run, by their ids. */
+  readonly builds: Map<string, AbortController>
 }
 
 /** Known once the listeners are open. `fixed`: the platform's own address where its port 443 could be had. */
@@ -93,6 +95,8 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
       build: (input) => buildImage(input, parts),
       instances: async ({ workload }) => parts.pool.instances(workload),
       logs: (query) => parts.logs.read(query),
+      restart: async ({ workload, instance }) => ({ restarted: parts.pool.restart(workload, instance) + parts.jobs.restart(workload, instance) }),
+      cancelBuild: async ({ id }) => parts.builds.get(id)?.abort(new BuildFailed('failed', 'The build was cancelled.')),
       events: async ({ workload }) => parts.events.of(workload),
       forgetLogs: async ({ workload }) => {
         parts.logs.remove(workload)
@@ -178,7 +182,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     settings: { parallelism: config.settings.jobParallelism ?? fittingParallelism(), graceMs: JOB_GRACE_MS },
   })
   const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket, rawPaths: ['/object-storage'] } })
-  const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, events, addresses }
+  const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, events, addresses, builds: new Map() }
   return parts
 }
 
@@ -343,19 +347,28 @@ function fittingParallelism(): number {
   return Math.max(2, Math.min(JOBS_PER_PROCESSOR * availableParallelism(), Math.floor(totalmem() / JOB_BYTES)))
 }
 
-async function buildImage(input: { id: string; archive: string; image: string; timeoutMs: number }, { engine, home, logs, world }: Parts) {
+async function buildImage(input: { id: string; archive: string; image: string; timeoutMs: number }, parts: Parts) {
+  const { engine, home, logs, world, builds, events } = parts
   const lines: string[] = []
   const log = (text: string) => {
     if (lines.length < 2_000) lines.push(text)
     for (const line of text.split('\n')) logs.write({ workload: input.id }, { at: world.now().getTime(), instance: 'build', stream: 'stdout', text: line })
   }
+  const cancelled = new AbortController()
+  builds.set(input.id, cancelled)
+  events.noteBuild(input.id, 'Started', 'The tools of the build start')
   try {
-    const { digest } = await engine.build({ archive: join(home.data, input.archive), image: join(home.data, input.image), timeoutMs: input.timeoutMs, log })
+    const place = { archive: join(home.data, input.archive), image: join(home.data, input.image) }
+    const { digest } = await engine.build({ ...place, timeoutMs: input.timeoutMs, signal: cancelled.signal, log })
+    events.noteBuild(input.id, 'Completed', 'The image is made')
     return { succeeded: true, reason: 'succeeded', digest, log: lines.join('\n') }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     log(reason)
+    events.noteBuild(input.id, 'Failed', reason)
     return { succeeded: false, reason, digest: '', log: lines.join('\n') }
+  } finally {
+    builds.delete(input.id)
   }
 }
 

@@ -2,10 +2,11 @@ import type { ComponentEvent } from '@everleaf/link'
 import type { IndexState, PoolEvent } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
 
-/** What happened to the instances of apps and job runs lately: in memory, as instances are, for an hour, as IBM keeps them. */
+/** What happened to the instances of apps and job runs, and to builds, lately: in memory, as instances are, for an hour, as IBM keeps them. */
 export type EventBook = {
   readonly note: (event: PoolEvent) => void
   readonly noteIndex: (run: { readonly id: string; readonly name: string }, state: IndexState) => void
+  readonly noteBuild: (id: string, reason: 'Started' | 'Completed' | 'Failed', message: string) => void
   /** Oldest first. */
   readonly of: (workload: string) => readonly ComponentEvent[]
   readonly remove: (workload: string) => void
@@ -31,6 +32,10 @@ export function createEventBook(world: Pick<World, 'now'>): EventBook {
   return {
     note: (event) => add(event.workload, { at: event.at, ...wordsOf(event) }),
     noteIndex: ({ id, name }, state) => add(id, { at: world.now().getTime(), ...wordsOfIndex(name, state) }),
+    noteBuild: (id, reason, message) => {
+      const type = reason === 'Failed' ? ('Warning' as const) : ('Normal' as const)
+      add(id, { at: world.now().getTime(), type, reason, object: 'build', message })
+    },
     of: (workload) => (known.get(workload) ?? []).filter(({ at }) => at > world.now().getTime() - KEPT_MS),
     remove: (workload) => void known.delete(workload),
   }
@@ -61,6 +66,6 @@ function wordsOfIndex(run: string, { index, status, retries, reason }: IndexStat
   if (status === 'succeeded') return { type: 'Normal', reason: 'Completed', object: instance, message: `Index ${index} succeeded` }
   if (status === 'failed') return { type: 'Warning', reason: 'Failed', object: instance, message: `Index ${index} failed: ${reason}` }
   return reason === ''
-    ? { type: 'Normal', reason: 'Waiting', object: instance, message: `Index ${index} begins again: the platform ended while it ran` }
+    ? { type: 'Normal', reason: 'Waiting', object: instance, message: `Index ${index} begins again: it was restarted, or the platform ended while it ran` }
     : { type: 'Warning', reason: 'BackOff', object: instance, message: `Index ${index} failed and is tried again: ${reason}` }
 }

@@ -6,7 +6,7 @@ import { pair } from './data.ts'
 import { at, commonCommands, type Kind, metadataOf, read, show, spelled } from './kinds.ts'
 import { BUILD, imageOf } from './local-build.ts'
 import { CLEAR, requireImage, RUN, runSettings, withoutUndefined } from './run-settings.ts'
-import { everyItem, inProject, type Item, NAME, OUTPUT, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
+import { everyItem, GONE_AT_ONCE, inProject, type Item, NAME, OUTPUT, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
 
 const APP_OUTPUT: Flag = {
   ...OUTPUT,
@@ -95,14 +95,15 @@ export function capital(text: string): string {
 
 const SCALE: readonly Flag[] = [
   { name: 'port', short: 'p', value: 'PORT', about: 'where it listens' },
-  { name: 'min-scale', synonyms: ['min'], value: 'NUMBER', about: 'never fewer instances' },
-  { name: 'max-scale', synonyms: ['max'], value: 'NUMBER', about: 'never more instances' },
+  { name: 'min-scale', synonyms: ['min', 'minscale'], value: 'NUMBER', about: 'never fewer instances' },
+  { name: 'max-scale', synonyms: ['max', 'maxscale'], value: 'NUMBER', about: 'never more instances' },
   { name: 'concurrency', synonyms: ['cn'], value: 'NUMBER', about: 'requests that an instance takes at once' },
   { name: 'concurrency-target', synonyms: ['ct'], value: 'NUMBER', about: 'requests at once for which another instance starts' },
-  { name: 'request-timeout', short: 't', synonyms: ['timeout'], value: 'SECONDS', about: 'how long a request may take' },
+  { name: 'request-timeout', short: 't', synonyms: ['rt', 'timeout'], value: 'SECONDS', about: 'how long a request may take' },
   { name: 'scale-down-delay', synonyms: ['sdd'], value: 'SECONDS', about: 'how long an instance stays without requests' },
   { name: 'visibility', short: 'v', value: 'WHO', about: 'public, private, project', oneOf: ['public', 'private', 'project'] },
   { name: 'cluster-local', synonyms: ['cl'], about: 'the same as --visibility project' },
+  { name: 'no-cluster-local', synonyms: ['ncl'], about: 'the same as --visibility public' },
   { name: 'user', short: 'u', value: 'NUMBER', about: 'as whom it runs' },
   { name: 'probe-live', synonyms: ['pl'], value: 'KEY=VALUE', about: 'type, port, path, interval, initial-delay, timeout, failure-threshold', many: true },
   { name: 'probe-ready', synonyms: ['pr'], value: 'KEY=VALUE', about: 'the same: when it is ready', many: true },
@@ -111,8 +112,9 @@ const VISIBLE: Readonly<Record<string, string>> = { public: 'local_public', priv
 
 /** Throws WrongUse. */
 function appSettings(given: Given, before?: Item): Item {
-  const visibility = given.text('visibility') ?? (given.is('cluster-local') ? 'project' : undefined)
-  if (given.is('cluster-local') && visibility !== 'project') throw new WrongUse('--cluster-local and --visibility contradict each other.')
+  const said = given.is('cluster-local') ? 'project' : given.is('no-cluster-local') ? 'public' : undefined
+  const visibility = given.text('visibility') ?? said
+  if (said !== undefined && visibility !== said) throw new WrongUse(`--${said === 'project' ? '' : 'no-'}cluster-local and --visibility contradict each other.`)
   return withoutUndefined({
     ...runSettings(given, before),
     image_port: given.has('port') ? portOf(given.need('port')) : undefined,
@@ -173,7 +175,7 @@ const update: Command = {
     ...SCALE,
     ...BUILD,
     ...CLEAR,
-    { name: 'probe-live-clear', synonyms: ['plc'], about: 'no check whether it lives' },
+    { name: 'probe-live-clear', synonyms: ['plr', 'plc'], about: 'no check whether it lives' },
     { name: 'probe-ready-reset', synonyms: ['prr'], about: 'the usual check whether it is ready' },
     ...WAITING,
     APP_OUTPUT,
@@ -241,4 +243,4 @@ const get: Command = {
   },
 }
 
-export const appCommands: readonly Command[] = [create, update, get, ...commonCommands(APP).filter(({ words }) => words[1] !== 'get')]
+export const appCommands: readonly Command[] = [create, update, get, ...commonCommands(APP, { remove: GONE_AT_ONCE }).filter(({ words }) => words[1] !== 'get')]

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { createCodeEngine } from '@everleaf/clients'
+import { createCodeEngine, path } from '@everleaf/clients'
 import type { Context } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
@@ -152,6 +152,18 @@ const submit: Command = {
   },
 }
 
+const cancel: Command = {
+  ...spelled(RUN, 'cancel'),
+  about: 'end a build run, which has failed then',
+  flags: [NAME],
+  async run(context, given) {
+    const name = given.need('name')
+    context.screen.note(`Canceling build run '${name}'...`)
+    await context.api(V2).post(inProject(context, path`/everleaf/build_runs/${name}/cancel`), {})
+    context.screen.note('OK')
+  },
+}
+
 async function ended(context: Context, given: Given, { name, limitMs }: { name: string; limitMs: number }): Promise<Item> {
   return waitFor(context, {
     tell: (text) => say(context, given, text),
@@ -163,13 +175,17 @@ async function ended(context: Context, given: Given, { name, limitMs }: { name: 
   })
 }
 
+const BY_BUILD: Flag = { name: 'build', short: 'b', value: 'NAME', about: 'only those of this build' }
+
 export const buildCommands: readonly Command[] = [
   create,
   update,
   ...commonCommands(BUILD),
   submit,
+  cancel,
   ...commonCommands(RUN, {
-    list: [{ name: 'build', short: 'b', value: 'NAME', about: 'only those of this build' }],
+    list: [BY_BUILD],
+    allOf: { ...BY_BUILD, about: 'all runs of this build' },
     query: (given) => (given.has('build') ? { build_name: given.need('build') } : {}),
   }),
 ]

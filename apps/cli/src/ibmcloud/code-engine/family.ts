@@ -16,11 +16,8 @@ export const family: Family = {
   about: 'projects, applications, jobs and what they run with',
   commands: [...projectCommands, ...appCommands, ...revisionCommands, ...buildCommands, ...mappingCommands, ...jobCommands, ...logCommands, ...dataCommands],
   absent: [
-    ...each(['application', 'app'], ['bind', 'unbind', 'restart']),
+    ...each(['application', 'app'], ['bind', 'unbind']),
     ...each(['job'], ['bind', 'unbind']),
-    ...each(['buildrun', 'br'], ['cancel', 'events']),
-    ...each(['revision', 'rev'], ['logs', 'events']),
-    ...each(['jobrun', 'jr'], ['restart']),
     ...each(['project', 'proj'], ['restore', 'tag', 'update']),
     'allowed-outbound',
     'beta',

@@ -49,7 +49,7 @@ function describeRun(raw: Item): string {
 }
 
 const ARRAY: readonly Flag[] = [
-  { name: 'array-indices', synonyms: ['ai'], value: 'INDICES', about: 'which indices run, as 0-4,7' },
+  { name: 'array-indices', synonyms: ['array-indexes', 'ai'], value: 'INDICES', about: 'which indices run, as 0-4,7' },
   { name: 'array-size', synonyms: ['as', 'instances', 'is'], value: 'NUMBER', about: 'how many run: the indices 0 to one less' },
   { name: 'maxexecutiontime', synonyms: ['met'], value: 'SECONDS', about: 'how long an index may run' },
   { name: 'retrylimit', short: 'r', synonyms: ['rl'], value: 'NUMBER', about: 'how often an index is tried again' },
@@ -78,7 +78,7 @@ async function withImage(context: Context, given: Given, { name, settings }: { n
 const create: Command = {
   ...spelled(JOB, 'create'),
   about: 'make a job',
-  flags: [NAME, ...RUN, ...ARRAY, ...BUILD, OUTPUT],
+  flags: [NAME, ...RUN, ...ARRAY, ...BUILD, ...WAITING, OUTPUT],
   async run(context, given) {
     const name = given.need('name')
     requireImage(given)
@@ -92,7 +92,7 @@ const create: Command = {
 const update: Command = {
   ...spelled(JOB, 'update'),
   about: 'change a job: its next runs',
-  flags: [NAME, ...RUN, ...ARRAY, ...BUILD, ...CLEAR, OUTPUT],
+  flags: [NAME, ...RUN, ...ARRAY, ...BUILD, ...CLEAR, ...WAITING, OUTPUT],
   async run(context, given) {
     const name = given.need('name')
     const before = await read(context, JOB, name)
@@ -144,7 +144,7 @@ const resubmit: Command = {
 }
 
 function OVERRIDE(): Flag {
-  return { name: 'array-size-variable-override', synonyms: ['asvo'], value: 'NUMBER', about: 'what JOB_ARRAY_SIZE says' }
+  return { name: 'array-size-variable-override', synonyms: ['array-size-var-override', 'asvo'], value: 'NUMBER', about: 'what JOB_ARRAY_SIZE says' }
 }
 
 async function start(context: Context, given: Given, asked: Item): Promise<void> {
@@ -174,6 +174,7 @@ async function start(context: Context, given: Given, asked: Item): Promise<void>
     )
 }
 
+const BY_JOB: Flag = { name: 'job', short: 'j', value: 'NAME', about: 'only those of this job' }
 const byJob = (given: Given): Item => (given.has('job') ? { job_name: given.need('job') } : {})
 
 export const jobCommands: readonly Command[] = [
@@ -182,5 +183,5 @@ export const jobCommands: readonly Command[] = [
   ...commonCommands(JOB),
   submit,
   resubmit,
-  ...commonCommands(RUNS, { list: [{ name: 'job', short: 'j', value: 'NAME', about: 'only those of this job' }], query: byJob }),
+  ...commonCommands(RUNS, { list: [BY_JOB], query: byJob, allOf: { ...BY_JOB, about: 'all runs of this job' } }),
 ]

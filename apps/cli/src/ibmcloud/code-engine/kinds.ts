@@ -2,6 +2,7 @@ import { ApiFailure, path } from '@everleaf/clients'
 import { type Context, confirm } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { facts, table } from '../table.ts'
+import { Failed, WrongUse } from '../wrong-use.ts'
 import { everyItem, FORCE, IGNORE, inProject, type Item, NAME, OUTPUT, printed, say, V2 } from './scope.ts'
 
 /** One kind of things in a project, as far as getting, listing and deleting are alike. */
@@ -73,10 +74,19 @@ export async function made(context: Context, kind: Kind, { raw, given }: { raw: 
 /** `get`, `list` and `delete` of a kind. */
 export function commonCommands(
   kind: Kind,
-  more: { list?: readonly Flag[]; query?: (given: Given) => Item; get?: readonly Flag[]; name?: Flag } = {},
+  more: {
+    list?: readonly Flag[]
+    query?: (given: Given) => Item
+    get?: readonly Flag[]
+    name?: Flag
+    /** `delete` by what the list is narrowed with, too. */
+    allOf?: Flag
+    /** More options of `delete`. */
+    remove?: readonly Flag[]
+  } = {},
 ): Command[] {
   const name = more.name ?? NAME
-  return [getCommand(kind, [name, ...(more.get ?? [])]), listCommand(kind, more), deleteCommand(kind, name)]
+  return [getCommand(kind, [name, ...(more.get ?? [])]), listCommand(kind, more), deleteCommand(kind, { ...more, name })]
 }
 
 function getCommand(kind: Kind, flags: readonly Flag[]): Command {
@@ -101,8 +111,7 @@ function listCommand(kind: Kind, { list = [], query }: { list?: readonly Flag[];
     flags: [...list, { name: 'sort-by', short: 's', value: 'COLUMN', about: 'name or age', oneOf: ['name', 'age'] }, OUTPUT],
     async run(context, given) {
       say(context, given, `Listing ${kind.title}s...`)
-      const asked = (query?.(given) ?? {}) as Record<string, string>
-      const raws = await everyItem(context, inProject(context, `/${kind.segment}`), { key: kind.segment, query: asked })
+      const raws = await everyOf(context, kind, query?.(given))
       if (given.text('sort-by') === 'age') raws.sort((a, b) => String(b.created_at).localeCompare(String(a.created_at)))
       if (await printed(context, given, { apiVersion: 'v1', kind: 'List', items: raws.map((raw) => toItem(kind, raw)) })) return
       context.screen.note('OK\n')
@@ -116,21 +125,49 @@ function listCommand(kind: Kind, { list = [], query }: { list?: readonly Flag[];
   }
 }
 
-function deleteCommand(kind: Kind, flag: Flag): Command {
+function everyOf(context: Context, { segment }: Kind, query: Item = {}): Promise<Item[]> {
+  return everyItem(context, inProject(context, `/${segment}`), { key: segment, query: query as Record<string, string> })
+}
+
+type Deleting = { readonly name: Flag; readonly allOf?: Flag; readonly query?: (given: Given) => Item; readonly remove?: readonly Flag[] }
+
+function deleteCommand(kind: Kind, { name: flag, allOf, query, remove = [] }: Deleting): Command {
   return {
     ...spelled(kind, 'delete'),
     about: `delete a ${kind.title}`,
-    flags: [flag, FORCE, IGNORE],
+    flags: [...(allOf === undefined ? [flag] : [{ ...flag, required: false }, allOf]), FORCE, IGNORE, ...remove],
     async run(context, given) {
-      const name = given.need(flag.name)
+      const name = given.text(flag.name)
+      if (allOf !== undefined && given.has(allOf.name)) {
+        if (name !== undefined) throw new WrongUse(`--${flag.name} and --${allOf.name} contradict each other.`)
+        return removeAll(context, kind, { given, by: allOf.name, query: query?.(given) })
+      }
+      if (name === undefined) throw new WrongUse(`Say which: --${flag.name} NAME${allOf === undefined ? '' : `, or --${allOf.name} NAME`}.`)
       await confirm(context, given.is('force'), `Delete the ${kind.title} ${name}?`)
       context.screen.note(`Deleting ${kind.title} '${name}'...`)
-      try {
-        await context.api(V2).remove(at(context, kind, name))
-      } catch (error) {
-        if (!(given.is('ignore-not-found') && error instanceof ApiFailure && error.status === 404)) throw error
-      }
+      await removeOne(context, kind, { name, mayBeGone: given.is('ignore-not-found') })
       context.screen.note('OK')
     },
   }
+}
+
+async function removeOne(context: Context, kind: Kind, { name, mayBeGone }: { name: string; mayBeGone: boolean }): Promise<void> {
+  try {
+    await context.api(V2).remove(at(context, kind, name))
+  } catch (error) {
+    if (!(mayBeGone && error instanceof ApiFailure && error.status === 404)) throw error
+  }
+}
+
+type RemovingAll = { readonly given: Given; readonly by: string; readonly query: Item | undefined }
+
+/** Throws Failed where there are none. */
+async function removeAll(context: Context, kind: Kind, { given, by, query }: RemovingAll): Promise<void> {
+  const owner = given.need(by)
+  const found = await everyOf(context, kind, query)
+  if (found.length === 0 && !given.is('ignore-not-found')) throw new Failed(`There is no ${kind.title} of the ${by} ${owner}.`)
+  await confirm(context, given.is('force'), `Delete the ${found.length} ${kind.title}s of the ${by} ${owner}?`)
+  context.screen.note(`Deleting all ${kind.title}s of ${by} '${owner}'...`)
+  for (const raw of found) await removeOne(context, kind, { name: String(raw.name), mayBeGone: true })
+  context.screen.note('OK')
 }

@@ -6,19 +6,22 @@ import type { Context } from '../context.ts'
 import type { Flag, Given } from '../grammar.ts'
 import { Failed } from '../wrong-use.ts'
 import { withoutUndefined } from './run-settings.ts'
-import { inProject, type Item, projectOf, say, send, V2, waitFor } from './scope.ts'
+import { inProject, type Item, projectOf, say, send, V2, waitFor, waiting } from './scope.ts'
 
 /** A build from a folder. */
 export const BUILD: readonly Flag[] = [
-  { name: 'build-source', synonyms: ['src'], value: 'FOLDER', about: 'build what is in a folder of this machine' },
-  { name: 'build-strategy', synonyms: ['str'], value: 'STRATEGY', about: 'buildpacks; without it, dockerfile where there is a Dockerfile' },
-  { name: 'build-size', synonyms: ['sz'], value: 'SIZE', about: 'small, medium, large, xlarge, xxlarge' },
+  { name: 'build-source', synonyms: ['source', 'bsrc', 'src'], value: 'FOLDER', about: 'build what is in a folder of this machine' },
+  { name: 'build-strategy', synonyms: ['strategy', 'bstr', 'str'], value: 'STRATEGY', about: 'buildpacks, which is taken without it' },
+  { name: 'build-size', synonyms: ['size', 'bsz', 'sz'], value: 'SIZE', about: 'small, medium, large, xlarge, xxlarge' },
   { name: 'build-timeout', synonyms: ['bto'], value: 'SECONDS', about: 'no longer than this' },
-  { name: 'build-context-dir', synonyms: ['cdr'], value: 'FOLDER', about: 'only this folder of the source' },
-  { name: 'build-dockerfile', synonyms: ['df'], value: 'FILE', about: 'the Dockerfile' },
+  { name: 'build-context-dir', synonyms: ['context-dir', 'bcdr', 'cdr'], value: 'FOLDER', about: 'only this folder of the source' },
+  { name: 'build-dockerfile', synonyms: ['dockerfile', 'bdf', 'df'], value: 'FILE', about: 'the Dockerfile' },
 ]
 
-/** Builds the folder of `--build-source`; resolves with the image, undefined when none was given. Throws Failed when it does not build. */
+/**
+ * Builds the folder of `--build-source`; resolves with the image, undefined when none was given. With `--no-wait` the build goes on by itself.
+ * Throws Failed when it does not build.
+ */
 export async function imageOf(context: Context, given: Given, of: { kind: 'app' | 'job'; name: string }): Promise<string | undefined> {
   const source = given.text('build-source')
   if (source === undefined) return undefined
@@ -31,11 +34,21 @@ export async function imageOf(context: Context, given: Given, of: { kind: 'app' 
   return image
 }
 
+/** IBM's command line takes a Dockerfile where nothing is said: here the folder is built by its language's own tools then, which is said. */
+function strategyOf({ screen }: Context, given: Given, folder: string): string {
+  const said = given.text('build-strategy')
+  if (said !== undefined) return said
+  if (given.has('build-dockerfile')) return 'dockerfile'
+  if (existsSync(join(folder, 'Dockerfile')))
+    screen.warn(`The Dockerfile of ${folder} is not used: Everleaf builds by the language's own tools, as with --build-strategy buildpacks.`)
+  return 'buildpacks'
+}
+
 async function build(context: Context, given: Given, { name, folder, image }: { name: string; folder: string; image: string }): Promise<void> {
   const { world, base, auth } = context
   const project = projectOf(context)
   const codeEngine = createCodeEngine({ world, url: base + V2, auth })
-  const strategy = given.text('build-strategy') ?? (existsSync(join(folder, given.text('build-dockerfile') ?? 'Dockerfile')) ? 'dockerfile' : 'buildpacks')
+  const strategy = strategyOf(context, given, folder)
   const settings = withoutUndefined({
     output_image: image,
     output_secret: 'none',
@@ -54,6 +67,7 @@ async function build(context: Context, given: Given, { name, folder, image }: { 
   await codeEngine.uploadBuildSource(project, name, archive)
   const run = await codeEngine.createBuildRun(project, { build_name: name })
   say(context, given, `Submitting build run '${run.name}'...`)
+  if (!waiting(given, true).wait) return
   const built = await waitFor(context, {
     tell: (text) => say(context, given, text),
     what: `The build run ${run.name}`,

@@ -1,8 +1,9 @@
-import { ApiFailure } from '@everleaf/clients'
+import { ApiFailure, path } from '@everleaf/clients'
 import type { Context } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { table } from '../table.ts'
 import { WrongUse } from '../wrong-use.ts'
+import { ownerOf } from './revisions.ts'
 import { everyItem, inProject, isLost, type Item, lost, OUTPUT, printed, say, V2 } from './scope.ts'
 
 type Component = { readonly type: 'app' | 'job_run' | 'build_run'; readonly title: string; readonly names: Flag; readonly words: readonly string[] }
@@ -11,6 +12,12 @@ const APP: Component = {
   title: 'application',
   words: ['application', 'app'],
   names: { name: 'application', short: 'n', synonyms: ['app', 'name', 'a'], value: 'NAME', about: 'all its instances' },
+}
+const REVISION: Component = {
+  type: 'app',
+  title: 'application revision',
+  words: ['revision', 'rev'],
+  names: { name: 'revision', short: 'n', synonyms: ['rev', 'name', 'r'], value: 'NAME', about: 'all its instances' },
 }
 const RUN: Component = {
   type: 'job_run',
@@ -22,7 +29,7 @@ const BUILD: Component = {
   type: 'build_run',
   title: 'build run',
   words: ['buildrun', 'br'],
-  names: { name: 'buildrun', short: 'n', synonyms: ['b', 'name'], value: 'NAME', about: 'the build run', required: true },
+  names: { name: 'buildrun', short: 'n', synonyms: ['b', 'br', 'name'], value: 'NAME', about: 'the build run', required: true },
 }
 const INSTANCE: Flag = { name: 'instance', short: 'i', value: 'NAME', about: 'one instance' }
 /** IBM keeps what the command line shows for one hour. */
@@ -42,12 +49,14 @@ function logs(of: Component): Command {
       ...(of.type === 'build_run' ? [] : [INSTANCE]),
       { name: 'follow', short: 'f', about: 'and what they write from now on' },
       { name: 'tail', short: 't', value: 'NUMBER', about: 'the last lines only; -1: all' },
+      { name: 'all-containers', synonyms: ['all'], about: 'of all containers: an instance has one here' },
       { name: 'timestamps', synonyms: ['ts'], about: 'when each line was written' },
-      { name: 'raw', short: 'r', about: 'without the head of each instance' },
+      { name: 'raw', ...(of === REVISION ? {} : { short: 'r' }), about: 'without the head of each instance' },
     ],
     async run(context, given) {
       const asked = await componentOf(context, given, of)
       const tail = given.whole('tail') ?? -1
+      if (tail < -1) throw new WrongUse('--tail is a number of lines, or -1 for all.')
       const shown = new Map<string, number>()
       const print = printer(context, given, await containerOf(context, asked))
       if (!given.is('follow')) return print(await linesOf(context, asked, tail))
@@ -79,11 +88,19 @@ async function patiently<T>(context: Context, { component_type, name }: Asked, a
   }
 }
 
-type Asked = { readonly component_type: Component['type']; readonly name: string; readonly instance: string | undefined }
+type Asked = {
+  readonly component_type: Component['type']
+  readonly name: string
+  readonly instance: string | undefined
+  /** Only what belongs to this revision of the application. */
+  readonly revision?: string
+}
 
 /** Which component an instance belongs to can be read off its name: `<app>-00001-…`, `<run>-<index>-<retry>`. Throws WrongUse. */
-async function componentOf(context: Context, given: Given, { type, names, title }: Component): Promise<Asked> {
+async function componentOf(context: Context, given: Given, of: Component): Promise<Asked> {
+  const { type, names, title } = of
   const [name, instance] = [given.text(names.name), given.text('instance')]
+  if (of === REVISION && name !== undefined) return revisionOf(context, name, instance)
   if (name !== undefined) return { component_type: type, name, instance }
   if (instance === undefined) throw new WrongUse(`Say whose: --name NAME of the ${title}, or --instance NAME.`)
   if (type === 'job_run') return { component_type: type, name: instance.replace(/-\d+-\d+$/, ''), instance }
@@ -96,8 +113,21 @@ async function componentOf(context: Context, given: Given, { type, names, title 
   return { component_type: type, name: owner, instance }
 }
 
-async function linesOf({ world, base, auth, ...context }: Context, { component_type, name, instance }: Asked, tail: number): Promise<Line[]> {
-  const query = new URLSearchParams({ component_type, name, tail: String(tail), ...(instance === undefined ? {} : { instance }) })
+/** Throws ApiFailure where there is no such revision. */
+async function revisionOf(context: Context, revision: string, instance: string | undefined): Promise<Asked> {
+  const name = ownerOf(revision)
+  await context.api(V2).get<Item>(inProject(context, path`/apps/${name}/revisions/${revision}`))
+  return { component_type: 'app', name, instance, revision }
+}
+
+/** Whether a revision, or an instance of it, has this name. */
+function isOf(revision: string | undefined, name: string): boolean {
+  return revision === undefined || name === revision || name.startsWith(`${revision}-`)
+}
+
+async function linesOf({ world, base, auth, ...context }: Context, { component_type, name, instance, revision }: Asked, tail: number): Promise<Line[]> {
+  // The platform counts the lines of the whole application.
+  const query = new URLSearchParams({ component_type, name, tail: String(revision === undefined ? tail : -1), ...(instance === undefined ? {} : { instance }) })
   const what = 'reading the logs'
   const asked = world.http.request({
     method: 'GET',
@@ -111,11 +141,12 @@ async function linesOf({ world, base, auth, ...context }: Context, { component_t
   const text = Buffer.from(body).toString('utf8')
   if (status >= 300) throw refusal(status, text)
   const since = world.now().getTime() - HOUR_MS
-  return text
+  const lines = text
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Line)
-    .filter(({ timestamp }) => Date.parse(timestamp) >= since)
+    .filter((line) => Date.parse(line.timestamp) >= since && isOf(revision, line.instance))
+  return revision === undefined || tail === -1 ? lines : lines.slice(Math.max(0, lines.length - tail))
 }
 
 function refusal(status: number, text: string): ApiFailure {
@@ -171,22 +202,50 @@ function events(of: Component): Command {
   return {
     words: [of.words[0] ?? '', 'events'],
     synonyms: of.words.slice(1).map((word) => [word, 'events']),
-    about: 'what happened to the instances within the last hour',
-    flags: [of.names, INSTANCE, OUTPUT],
+    about: of.type === 'build_run' ? 'what happened to the build within the last hour' : 'what happened to the instances within the last hour',
+    flags: [of.names, ...(of.type === 'build_run' ? [] : [INSTANCE]), OUTPUT],
     async run(context, given) {
-      const { component_type, name, instance } = await componentOf(context, given, of)
-      say(context, given, `Getting events for ${of.title} '${name}'...`)
+      const { component_type, name, instance, revision } = await componentOf(context, given, of)
+      say(context, given, `Getting events for ${of.title} '${revision ?? name}'...`)
       const found = await context.api(V2).get<{ events: Item[] }>(inProject(context, '/everleaf/events'), { component_type, name, instance })
-      if (await printed(context, given, { items: found.events })) return
+      const events = found.events.filter(({ object }) => isOf(revision, String(object)))
+      if (await printed(context, given, { items: events })) return
       context.screen.note('OK\n')
       context.screen.result(
         table(
           ['Type', 'Reason', 'Time', 'Source', 'Messages'],
-          found.events.map(({ type, reason, timestamp, object, message }) => [type, reason, timestamp, object, message].map(String)),
+          events.map(({ type, reason, timestamp, object, message }) => [type, reason, timestamp, object, message].map(String)),
         ),
       )
     },
   }
 }
 
-export const logCommands: readonly Command[] = [logs(APP), logs(RUN), logs(BUILD), events(APP), events(RUN)]
+function restart(of: Component): Command {
+  return {
+    words: [of.words[0] ?? '', 'restart'],
+    synonyms: of.words.slice(1).map((word) => [word, 'restart']),
+    about: of === RUN ? 'have the running indices begin again' : 'replace the running instances',
+    flags: [of.names, INSTANCE],
+    async run(context, given) {
+      const { component_type, name, instance } = await componentOf(context, given, of)
+      const what = instance === undefined ? `all running instances of ${of.title} '${name}'` : `instance '${instance}'`
+      context.screen.note(`Restarting ${what}...`)
+      const { restarted } = await context.api(V2).post<{ restarted: number }>(inProject(context, '/everleaf/restarts'), { component_type, name, instance })
+      context.screen.note(restarted === 0 ? 'OK\nNone runs at the moment.' : 'OK')
+    },
+  }
+}
+
+export const logCommands: readonly Command[] = [
+  logs(APP),
+  logs(REVISION),
+  logs(RUN),
+  logs(BUILD),
+  events(APP),
+  events(REVISION),
+  events(RUN),
+  events(BUILD),
+  restart(APP),
+  restart(RUN),
+]

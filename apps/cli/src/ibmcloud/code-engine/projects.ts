@@ -1,10 +1,10 @@
-import { ApiFailure, path } from '@everleaf/clients'
+import { ApiFailure, call, path } from '@everleaf/clients'
 import { type Context, confirm, regionOf } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { facts, table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { spelled } from './kinds.ts'
-import { everyItem, FORCE, IGNORE, type Item, OUTPUT, printed, projectOf, say, V2, waitFor, WAITING, waiting } from './scope.ts'
+import { everyItem, FORCE, GONE_AT_ONCE, IGNORE, type Item, OUTPUT, printed, projectOf, say, V2, waitFor, WAITING, waiting } from './scope.ts'
 
 const PROJECT = { words: ['project', 'proj'], title: 'project', segment: 'projects', kind: 'Project', columns: [], row: () => [] }
 const BY_NAME: readonly Flag[] = [
@@ -35,8 +35,16 @@ async function find(context: Context, given: Given): Promise<Item> {
   return only
 }
 
-async function show(context: Context, given: Given, raw: Item): Promise<void> {
-  const item = toItem(raw)
+/** The project as one reply of the API has it, with the names below which its applications are reached. */
+async function placed(context: Context, id: string): Promise<Item> {
+  const { world, base, auth, found } = context
+  const { body, headers } = await call<Item>({ world, url: base + V2, auth }, { method: 'GET', path: path`/projects/${id}` })
+  const subdomain = headers['everleaf-subdomain']
+  return { ...toItem(body), domain: found.ports.domain, ...(subdomain === undefined ? {} : { kube_config_context: subdomain }) }
+}
+
+async function show(context: Context, given: Given, { id }: Item): Promise<void> {
+  const item = await placed(context, String(id))
   if (await printed(context, given, item)) return
   context.screen.result(
     facts([
@@ -44,6 +52,8 @@ async function show(context: Context, given: Given, raw: Item): Promise<void> {
       ['ID', String(item.guid)],
       ['Status', String(item.state)],
       ['Selected', item.guid === projectOf(context)],
+      ['Subdomain', item.kube_config_context as string | undefined],
+      ['Domain', String(item.domain)],
       ['Region', String(item.region_id)],
       ['Resource Group ID', String(item.resource_group_id)],
       ['CRN', String(item.crn)],
@@ -93,8 +103,16 @@ const create: Command = {
 const select: Command = {
   ...spelled(PROJECT, 'select'),
   about: 'the project that commands work on from now on',
-  flags: BY_NAME,
+  flags: [
+    ...BY_NAME,
+    { name: 'kubecfg', short: 'k', about: 'refused: there is no Kubernetes behind Everleaf' },
+    { name: 'endpoint', short: 'e', value: 'ENDPOINT', about: 'public or private: both are the same here', oneOf: ['public', 'private'] },
+  ],
   async run(context, given) {
+    if (given.is('kubecfg'))
+      throw new Failed(
+        'There is no Kubernetes behind Everleaf, and so no configuration for kubectl (--kubecfg).\nSelect the project without it; ibmcloud ce has app, job, jobrun, build and the others.',
+      )
     const project = await find(context, given)
     context.change({ codeEngineProject: String(project.id) })
     context.screen.note(`Selecting project '${String(project.name)}'...\nOK`)
@@ -112,7 +130,7 @@ const current: Command = {
   ...spelled(PROJECT, 'current'),
   about: "the project that commands work on: the selected one, else the platform's own",
   flags: [OUTPUT],
-  run: async (context, given) => show(context, given, await context.api(V2).get<Item>(path`/projects/${projectOf(context)}`)),
+  run: async (context, given) => show(context, given, { id: projectOf(context) }),
 }
 
 const list: Command = {
@@ -135,7 +153,7 @@ const list: Command = {
 const remove: Command = {
   ...spelled(PROJECT, 'delete'),
   about: 'delete a project with all that is in it',
-  flags: [...BY_NAME, FORCE, IGNORE],
+  flags: [...BY_NAME, { name: 'hard', about: 'for good: Everleaf restores none' }, FORCE, IGNORE, ...GONE_AT_ONCE],
   async run(context, given) {
     const which = given.text('name') ?? given.text('id') ?? ''
     try {

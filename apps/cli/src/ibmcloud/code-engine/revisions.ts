@@ -16,7 +16,7 @@ const REVISION: Kind = {
 }
 
 /** The application of a revision: `<app>-00001`. Throws WrongUse. */
-function ownerOf(name: string): string {
+export function ownerOf(name: string): string {
   const app = /^(.+)-\d{5,}$/.exec(name)?.[1]
   if (app === undefined) throw new WrongUse(`${name} is not the name of a revision, as app-00001 is. See which there are: ibmcloud ce revision list`)
   return app

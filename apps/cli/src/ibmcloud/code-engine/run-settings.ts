@@ -25,6 +25,7 @@ export const RUN: readonly Flag[] = [
   { name: 'memory', short: 'm', value: 'SIZE', about: 'memory' },
   { name: 'ephemeral-storage', synonyms: ['es'], value: 'SIZE', about: 'disk' },
   { name: 'service-account', synonyms: ['sa'], value: 'ACCOUNT', about: 'default, manager, reader, writer, none' },
+  { name: 'force', short: 'f', about: 'without looking whether what it reads from is there: it is not looked here' },
   { name: 'trusted-profiles-enabled', synonyms: ['trusted', 'tpe'], about: 'give it a token with which it can take a trusted profile' },
 ]
 

@@ -23,6 +23,9 @@ export const WAITING: readonly Flag[] = [
   { name: 'wait-timeout', synonyms: ['wto'], value: 'SECONDS', about: 'no longer than this; 600 otherwise' },
 ]
 
+/** Of `delete`: what is deleted is gone once the platform has answered, so that both are the same. */
+export const GONE_AT_ONCE: readonly Flag[] = WAITING.map((flag) => ({ ...flag, about: `${flag.about}; it is gone at once` }))
+
 /** The id of the project that commands work on: the selected one, else the platform's own. */
 export function projectOf({ state, found }: Context): string {
   return state().codeEngineProject ?? found.login.project

@@ -36,14 +36,14 @@ const CONFIG_MAP: Kind = {
 const PARTS: readonly (Flag & { readonly entry: string; readonly file: boolean })[] = [
   { name: 'cert-chain-file', synonyms: ['ccf'], value: 'FILE', about: 'tls: the certificate and its chain', entry: 'tls_cert', file: true },
   { name: 'private-key-file', synonyms: ['pkf'], value: 'FILE', about: 'tls: the private key', entry: 'tls_key', file: true },
-  { name: 'key-path', value: 'FILE', about: 'ssh: the private key', entry: 'ssh_key', file: true },
+  { name: 'key-path', synonyms: ['kp'], value: 'FILE', about: 'ssh: the private key', entry: 'ssh_key', file: true },
   { name: 'known-hosts-path', synonyms: ['khp'], value: 'FILE', about: 'ssh: the hosts that are known', entry: 'known_hosts', file: true },
   { name: 'server', value: 'HOST', about: 'registry: its address', entry: 'server', file: false },
-  { name: 'email', value: 'EMAIL', about: 'registry: an address', entry: 'email', file: false },
+  { name: 'email', synonyms: ['em'], value: 'EMAIL', about: 'registry: an address', entry: 'email', file: false },
   { name: 'username', short: 'u', value: 'NAME', about: 'basic_auth, registry: who logs in', entry: 'username', file: false },
-  { name: 'password', short: 'p', value: '@FILE', about: 'basic_auth, registry: the password; from a file', entry: 'password', file: false },
-  { name: 'password-from-file', synonyms: ['pff'], value: 'FILE', about: 'the same', entry: 'password', file: true },
-  { name: 'access-key-id', synonyms: ['aki'], value: 'ID', about: 'hmac: the id', entry: 'access_key_id', file: false },
+  { name: 'password', short: 'p', synonyms: ['pw'], value: '@FILE', about: 'basic_auth, registry: the password; from a file', entry: 'password', file: false },
+  { name: 'password-from-file', synonyms: ['pf', 'pff', 'spf'], value: 'FILE', about: 'the same', entry: 'password', file: true },
+  { name: 'access-key-id', synonyms: ['akid', 'aki'], value: 'ID', about: 'hmac: the id', entry: 'access_key_id', file: false },
   { name: 'secret-access-key', synonyms: ['sak'], value: '@FILE', about: 'hmac: the key; from a file', entry: 'secret_access_key', file: false },
 ]
 
@@ -66,6 +66,7 @@ const secretCreate: Command = {
     NAME,
     {
       name: 'format',
+      synonyms: ['fo'],
       value: 'FORMAT',
       about: 'generic, tls, basic_auth, ssh, registry, hmac',
       oneOf: ['generic', 'tls', 'basic_auth', 'ssh', 'ssh_auth', 'registry', 'hmac', 'hmac_auth'],

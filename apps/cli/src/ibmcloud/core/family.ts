@@ -2,13 +2,13 @@ import type { Family } from '../grammar.ts'
 import { completion } from './completion.ts'
 import { login, logout } from './login.ts'
 import { regions, target } from './target.ts'
-import { version } from './version.ts'
+import { update, version } from './version.ts'
 
 export const family: Family = {
   name: '',
   synonyms: [],
   about: "IBM Cloud's command line, as Everleaf speaks it",
-  commands: [login, logout, target, regions, version, completion],
+  commands: [login, logout, target, regions, version, update, completion],
   absent: [
     'account',
     'api',
@@ -29,6 +29,5 @@ export const family: Family = {
     'oc',
     'sl',
     'tg',
-    'update',
   ],
 }

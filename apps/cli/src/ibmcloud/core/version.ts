@@ -13,3 +13,13 @@ export const version: Command = {
     screen.result(`ibmcloud ${GRAMMAR} (Everleaf)`)
   },
 }
+
+/** Scripts begin with it, so that they run on the newest of IBM's programs. */
+export const update: Command = {
+  words: ['update'],
+  about: 'nothing to do: the command line is updated with Everleaf',
+  flags: [{ name: 'force', short: 'f', about: 'without asking' }],
+  async run({ screen }) {
+    screen.note(`ibmcloud ${GRAMMAR} is part of Everleaf.\nOK`)
+  },
+}

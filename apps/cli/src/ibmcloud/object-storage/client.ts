@@ -29,7 +29,7 @@ export async function ask({ base, auth }: Context, { method, path, headers = {},
   )
     throw new WrongUse('The name of a bucket or a part of a key is . or .., which no address can hold.')
   const token = (await auth.token()).reveal()
-  const length = from === undefined ? body?.length : sizeOf(from)
+  const length = from === undefined ? (body === undefined ? undefined : Buffer.byteLength(body)) : sizeOf(from)
   return await new Promise((resolve, reject) => {
     const sent = { authorization: `Bearer ${token}`, ...headers, ...(length === undefined ? {} : { 'content-length': String(length) }) }
     const outgoing = request(`${base}/object-storage${path}`, { method, headers: sent }, (response) => {

@@ -1,9 +1,11 @@
-import { confirm, regionOf } from '../context.ts'
+import { confirm } from '../context.ts'
 import type { Command, Family, Flag } from '../grammar.ts'
 import { outputFlag, print } from '../output.ts'
 import { facts, table } from '../table.ts'
 import { WrongUse } from '../wrong-use.ts'
 import { ask, elements, instanceOf, objectPath } from './client.ts'
+import { configCommands, cosRegionOf } from './config.ts'
+import { DELETE, deletedOf } from './objects-delete.ts'
 
 const BUCKET: Flag = { name: 'bucket', value: 'NAME', about: 'the bucket', required: true }
 const KEY: Flag = { name: 'key', value: 'KEY', about: 'the object', required: true }
@@ -12,31 +14,6 @@ const FORCE: Flag = { name: 'force', short: 'f', about: 'without asking' }
 const INSTANCE: Flag = { name: 'ibm-service-instance-id', value: 'CRN', about: 'the instance, by its CRN or GUID' }
 const OUTPUT = outputFlag('json')
 const CLASSES = ['standard', 'smart', 'vault', 'cold', 'onerate_active']
-
-const configCrn: Command = {
-  words: ['config', 'crn'],
-  about: 'the instance that new buckets belong to',
-  flags: [{ name: 'crn', value: 'CRN', about: 'from now on' }, { name: 'list', about: 'which it is' }, FORCE],
-  async run(context, given) {
-    const crn = given.text('crn')
-    if (crn === undefined) return context.screen.result(facts([['CRN', context.state().cosCrn ?? '']]))
-    context.change({ cosCrn: crn })
-    context.screen.note('Saving new Service Instance ID...\nOK\nSuccessfully stored your service instance ID.')
-  },
-}
-
-const configList: Command = {
-  words: ['config', 'list'],
-  about: 'what is remembered',
-  async run(context) {
-    context.screen.result(
-      facts([
-        ['CRN', context.state().cosCrn ?? ''],
-        ['Default Region', regionOf(context)],
-      ]),
-    )
-  },
-}
 
 const bucketCreate: Command = {
   words: ['bucket-create'],
@@ -55,14 +32,14 @@ const bucketCreate: Command = {
     OUTPUT,
   ],
   async run(context, given) {
-    const location = `${given.text('region') ?? regionOf(context)}-${(given.text('class') ?? 'standard').toLowerCase()}`
+    const location = `${given.text('region') ?? cosRegionOf(context)}-${(given.text('class') ?? 'standard').toLowerCase()}`
     const body = `<CreateBucketConfiguration><LocationConstraint>${location}</LocationConstraint></CreateBucketConfiguration>`
     const bucket = given.need('bucket')
     const headers = { 'ibm-service-instance-id': instanceOf(context, given.text('ibm-service-instance-id')), 'content-type': 'application/xml' }
     await ask(context, { method: 'PUT', path: `/${encodeURIComponent(bucket)}`, headers, body })
     if (await print(context.screen, given.text('output'), { Bucket: bucket, LocationConstraint: location })) return
     context.screen.note(
-      `OK\nDetails about bucket ${bucket}:\nRegion: ${given.text('region') ?? regionOf(context)}\nClass: ${given.text('class') ?? 'standard'}`,
+      `OK\nDetails about bucket ${bucket}:\nRegion: ${given.text('region') ?? cosRegionOf(context)}\nClass: ${given.text('class') ?? 'standard'}`,
     )
   },
 }
@@ -222,11 +199,38 @@ const objectDelete: Command = {
   },
 }
 
+const objectsDelete: Command = {
+  words: ['objects-delete'],
+  synonyms: [['delete-objects']],
+  about: 'delete several objects at once',
+  flags: [BUCKET, DELETE, REGION, { ...FORCE, about: 'without asking: nothing is asked here' }, OUTPUT],
+  async run(context, given) {
+    const bucket = given.need('bucket')
+    const { keys, body } = deletedOf(given.need('delete'))
+    const { text } = await ask(context, { method: 'POST', path: `/${encodeURIComponent(bucket)}?delete`, headers: { 'content-type': 'application/xml' }, body })
+    if (await print(context.screen, given.text('output'), { Deleted: elements(text, 'Key').map((Key) => ({ Key })) })) return
+    context.screen.note(`OK\n${keys.length} objects were deleted from bucket '${bucket}'.`)
+  },
+}
+
 export const family: Family = {
   name: 'cos',
   synonyms: [],
   about: 'buckets and objects of Object Storage',
-  commands: [configCrn, configList, bucketCreate, buckets, bucketHead, bucketDelete, objects, objectPut, objectGet, objectHead, objectCopy, objectDelete],
+  commands: [
+    ...configCommands,
+    bucketCreate,
+    buckets,
+    bucketHead,
+    bucketDelete,
+    objects,
+    objectPut,
+    objectGet,
+    objectHead,
+    objectCopy,
+    objectDelete,
+    objectsDelete,
+  ],
   absent: [
     'abort-multipart-upload',
     'aspera',
@@ -236,17 +240,16 @@ export const family: Family = {
     'bucket-lifecycle-configuration-get',
     'bucket-location-get',
     'bucket-versioning-get',
-  ]
-    .concat([
-      'bucket-website-get',
-      'buckets-extended',
-      'complete-multipart-upload',
-      'config auth',
-      'config ddl',
-      'config endpoint-url',
-      'config hmac',
-      'config region',
-      'config url-style',
-    ])
-    .concat(['multipart-upload-create', 'object-tagging-get', 'objects-delete', 'part-upload', 'parts']),
+    'bucket-website-get',
+    'buckets-extended',
+    'complete-multipart-upload',
+    'config ddl',
+    'config endpoint-url',
+    'config hmac',
+    'config url-style',
+    'multipart-upload-create',
+    'object-tagging-get',
+    'part-upload',
+    'parts',
+  ],
 }

@@ -1,5 +1,6 @@
 import type { Family } from '../grammar.ts'
 import { groups } from './groups.ts'
+import { search } from './search.ts'
 import { instanceCommands } from './service-instances.ts'
 import { keyCommands } from './service-keys.ts'
 
@@ -7,12 +8,11 @@ export const family: Family = {
   name: 'resource',
   synonyms: [],
   about: 'resource groups, service instances and their keys',
-  commands: [...groups, ...instanceCommands, ...keyCommands],
+  commands: [...groups, ...instanceCommands, ...keyCommands, search],
   absent: [
     'reclamation',
     'reclamation-delete',
     'reclamation-restore',
-    'search',
     'subscription',
     'subscriptions',
     'tag-attach',

@@ -22,6 +22,7 @@ const list: Command = {
     LOCATION,
     GROUP,
     { name: 'all-resource-groups', about: 'of all groups, whatever group is targeted' },
+    { name: 'type', value: 'TYPE', about: 'service_instance or all, which is the same here', oneOf: ['service_instance', 'all'] },
     { name: 'long', about: 'with ids' },
     outputFlag(),
   ],
@@ -237,6 +238,7 @@ function described(instance: ResourceInstance): string {
   ])
 }
 
-function serviceIn(crn: string): string {
+/** The service that a CRN names. */
+export function serviceIn(crn: string): string {
   return crn.split(':')[4] ?? ''
 }
