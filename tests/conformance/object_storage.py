@@ -19,6 +19,7 @@ from ibm_boto3.s3.transfer import TransferConfig
 from ibm_botocore.client import Config
 from ibm_botocore.exceptions import ClientError
 
+from cases import absent as absent_core
 from cases import case, equal, eventually, run_cases
 from clients import account, controller, default_group, identity, plan_of, policies
 
@@ -223,6 +224,7 @@ def lists():
     equal(keys_of(s3.list_objects_v2(Bucket=bucket, MaxKeys=0)), [])
     equal(keys_of(s3.list_objects_v2(Bucket=bucket, Prefix="none")), [])
     refused(400, "InvalidArgument", s3.list_objects, Bucket=bucket, EncodingType="other")
+    refused(400, "InvalidArgument", s3.list_objects_v2, Bucket=bucket, ContinuationToken="other")
 
 
 @case("refusals are the client's own codes")
@@ -266,6 +268,16 @@ def denials():
     refused(403, "AccessDenied", s3.list_buckets_extended)
     refused(403, "AccessDenied", s3.create_bucket, Bucket="client-three")
     refused(403, "AccessDenied", client_of(instance="crn:v1:bluemix:public:cloud-object-storage:global:a/0:0::").list_buckets)
+
+
+@case("service credentials of the instance are all that a client needs; HMAC keys among them are refused by name")
+def credentials():
+    key = {"name": "cos-credentials", "source": made["crn"], "role": "Writer"}
+    absent_core("HMAC", controller.create_resource_key, **key, parameters={"HMAC": True})
+    given = controller.create_resource_key(**key).get_result()["credentials"]
+    s3 = client_of(given["apikey"], given["resource_instance_id"])
+    s3.put_object(Bucket="client-one", Key="by-credentials", Body=b"yes")
+    equal(read("by-credentials"), b"yes")
 
 
 @case("twenty megabytes at once, from memory and from a stream, and back in parts")
@@ -409,6 +421,8 @@ def by_tls(style):
         equal((got["Body"].read() == body, got["ContentEncoding"]), (True, "identity"))
     equal(keys_of(s3.list_objects_v2(Bucket=bucket)), ["a/ü +%"])
     refused(404, "NoSuchKey", s3.get_object, Bucket=bucket, Key="none")
+    refused(404, "NoSuchBucket", s3.put_object, Bucket=f"{bucket}-none", Key="large", Body=body)
+    refused(404, "NoSuchBucket", s3.put_object, Bucket=f"{bucket}-none", Key="large", Body=io.BytesIO(body))
     absent("multipart", s3.create_multipart_upload, Bucket=bucket, Key="a")
     s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "a/ü +%"}]})
     s3.delete_bucket(Bucket=bucket)

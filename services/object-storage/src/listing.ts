@@ -121,4 +121,11 @@ function behindAll(prefix: string): string | undefined {
 }
 
 const closed = (key: string) => Buffer.from(key).toString('base64url')
-const opened = (token: string) => Buffer.from(token, 'base64url').toString('utf8')
+
+/** Throws where the token is none that was given here: another place to go on would be a list with holes. */
+function opened(token: string): string {
+  const key = Buffer.from(token, 'base64url').toString('utf8')
+  if (token === '' || closed(key) !== token)
+    throw new ApiError(400, CODES.invalidArgument, 'continuation-token is none that an answer had in NextContinuationToken.')
+  return key
+}

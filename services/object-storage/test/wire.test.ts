@@ -239,6 +239,11 @@ test('a range that is none by its grammar, or of an object that changed, is the 
   assert.deepEqual(await get({ range: 'bytes=0-4', 'if-range': String(modified) }), [206, 'hello'])
 })
 
+test('a list goes on only where an answer said so', async () => {
+  for (const token of ['', 'other', 'a%20b', '%FF', 'Zg%3D%3D'])
+    says(await cos.ask('GET', `/kept?list-type=2&continuation-token=${token}`), 400, 'InvalidArgument', 'NextContinuationToken')
+})
+
 test('every answer carries its id under the names that clients of Object Storage read', async () => {
   for (const path of ['/kept', '/no-such-bucket']) {
     const { headers } = await cos.ask('GET', path)

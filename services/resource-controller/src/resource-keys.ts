@@ -12,7 +12,7 @@ const NewKey = Type.Object({
   name: Type.String({ minLength: 1, maxLength: 180 }),
   source: Type.String({ minLength: 1, maxLength: 300 }),
   role: Text(300),
-  parameters: Type.Optional(Type.Object({ serviceid_crn: Text(300) }, { additionalProperties: true })),
+  parameters: Type.Optional(Type.Object({ serviceid_crn: Text(300), HMAC: Type.Optional(Type.Unknown()) }, { additionalProperties: true })),
 })
 const KeyChange = Type.Object({ name: Type.String({ minLength: 1, maxLength: 180 }) })
 const KeyQuery = Type.Object({
@@ -54,6 +54,12 @@ export const create = operation({
         501,
         CODES.notImplemented,
         'The operation create_resource_key with serviceid_crn does not exist in Everleaf yet. Leave serviceid_crn out.',
+      )
+    if (/^true$/i.test(String(body.parameters?.HMAC)))
+      throw new ApiError(
+        501,
+        CODES.notImplemented,
+        'Keys for HMAC signatures do not exist in Everleaf yet. Leave HMAC out: the API key of the credentials does.',
       )
     const request = { account: identity.account, instance: toInstance(instance), role: body.role, name: body.name, createdBy: identity.iamId }
     const made = await deps.outside.createServiceKey(tx, request)
@@ -173,6 +179,7 @@ function toShape(row: KeyRow, instanceCrn: string, secret?: { readonly apikey: s
       iam_apikey_description: `Auto-generated for key ${row.crn}`,
       iam_apikey_name: row.apikey_name,
       iam_role_crn: row.role,
+      ...(instanceCrn.split(':')[4] === 'cloud-object-storage' ? { resource_instance_id: instanceCrn } : {}),
       iam_serviceid_crn: `crn:v1:bluemix:public:iam-identity::a/${row.account}::serviceid:${row.service_id}`,
     },
     iam_compatible: true,

@@ -140,6 +140,21 @@ test('a key is shown once, holds an instance until recursive=true, and goes with
   assert.equal((await call('GET', `/v2/resource_keys/${key.body.guid}`)).status, 404)
 })
 
+test('credentials of Object Storage name their instance, as its clients read it; HMAC keys are refused by name', async () => {
+  const { make, call } = await start({
+    createServiceKey: async () => ({ serviceId: 'ServiceId-1', serviceIdCrn: 'crn', roleCrn: 'role', apikey: 'the-value', apikeyName: 'k' }),
+  })
+  const { body: cos } = await make({ target: 'global', resource_plan_id: 'cloud-object-storage-standard' })
+  const { body: other } = await make()
+  const idOf = async (source: string, parameters = {}) =>
+    (await call('POST', '/v2/resource_keys', { json: { name: 'k', source, parameters } })).body.credentials.resource_instance_id
+  assert.deepEqual([await idOf(cos.crn), await idOf(cos.crn, { HMAC: false }), await idOf(other.crn)], [cos.crn, cos.crn, undefined])
+  for (const HMAC of [true, 'true']) {
+    const refused = await call('POST', '/v2/resource_keys', { json: { name: 'k', source: cos.crn, parameters: { HMAC } } })
+    assert.deepEqual([refused.status, /HMAC/.test(JSON.stringify(refused.body))], [501, true])
+  }
+})
+
 test('each account has one default group; groups are made, renamed and deleted when empty', async () => {
   const { call, make, group } = await start()
   const { body: all } = await call('GET', '/v2/resource_groups?default=true')
