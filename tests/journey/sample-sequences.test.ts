@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -25,6 +26,18 @@ const { CE_SUBDOMAIN, CE_REGION } = process.env
 const url = 'https://j2a-app.' + CE_SUBDOMAIN + '.private.' + CE_REGION + '.codeengine.appdomain.cloud'
 Promise.all(Array.from({ length: 10 }, () => fetch(url, { method: 'POST' }).then(({ ok, status }) => { if (!ok) throw new Error(status) })))
   .then(() => console.log('Done'), (error) => { console.log(error, error.cause); process.exit(1) })
+`,
+  'sends-ten-inside': `
+const url = 'http://j2a-app.' + process.env.CE_SUBDOMAIN + '.svc.cluster.local'
+Promise.all(Array.from({ length: 10 }, () => fetch(url, { method: 'POST' }).then(({ ok, status }) => { if (!ok) throw new Error(status) })))
+  .then(() => console.log('Done'), (error) => { console.log(error, error.cause); process.exit(1) })
+`,
+  // By its name, then at the address of the names of its own project, which it cannot know but may guess.
+  'knocks-next-door': `
+const { NAME, ADDRESS } = process.env
+const { request } = require('node:http')
+const knock = (host) => new Promise((done) => request({ host, port: 80, agent: false, headers: { host: NAME } }, (answer) => answer.resume().on('end', () => done(answer.statusCode))).on('error', ({ code }) => done(code)).end())
+knock(NAME).then(async (first) => console.log('by name: ' + first + ', by address: ' + (await knock(ADDRESS))))
 `,
   'shows-index': "console.log('In the job. My JOB_INDEX is: ' + process.env.JOB_INDEX)\n",
   'starts-jobs': `
@@ -155,6 +168,41 @@ test('a job sends ten requests from each index to an app, which has counted all 
   await done('ce', 'jobrun', 'delete', '-n', 'j2a-job', '-f')
   await done('ce', 'app', 'delete', '-n', 'j2a-app', '-f')
 })
+
+test(
+  "an app is reached in plain HTTP by the cluster's name from its own project, whatever its visibility, and from no other",
+  { timeout: 120_000 },
+  async () => {
+    const address = platform.ports.clusterNames
+    if (address === null) return couldNotRun("the names of the project's apps", "port 80 of the platform's own address cannot be had")
+    await done('ce', 'app', 'create', '-n', 'j2a-app', '--min=1', '--max=1', '--visibility', 'project', ...SMALL, '--image', `${REGISTRY}/counts`)
+    const url = (await done('ce', 'app', 'get', '-n', 'j2a-app', '-o', 'project-url')).trim()
+    assert.match(url, /^http:\/\/j2a-app\.[a-z0-9]+\.svc\.cluster\.local$/)
+    await done('ce', 'jobrun', 'submit', '-n', 'j2a-job', `--ai=1-${COUNT}`, ...SMALL, '--image', `${REGISTRY}/sends-ten-inside`, '--wait')
+    const privately = `https://j2a-app.${url.split('.')[1]}.private.everleaf.localhost:${platform.ports.private}`
+    assert.equal((await ask(privately)).text, `Count: ${COUNT * 10}`, await done('ce', 'jobrun', 'logs', '-n', 'j2a-job'))
+    const knock = async (name: string) => {
+      const knocking = ['-e', `NAME=${new URL(url).hostname}`, '-e', `ADDRESS=${address}`, '--image', `${REGISTRY}/knocks-next-door`]
+      await done('ce', 'jobrun', 'submit', '-n', name, ...knocking, '--wait')
+      return (await done('ce', 'jobrun', 'logs', '-n', name, '--raw')).trim()
+    }
+    assert.equal(await knock('own'), 'by name: 200, by address: 200')
+    await done('ce', 'project', 'create', '--name', 'next-door')
+    await done('ce', 'build', 'create', '--name', 'knocks', '--image', `${REGISTRY}/knocks-next-door`, '--source', join(place.home, 'knocks-next-door'))
+    await done('ce', 'buildrun', 'submit', '--build', 'knocks', '--wait')
+    const byAddress = process.getuid?.() === 0 ? 404 : 200
+    assert.match(await knock('other'), new RegExp(`^by name: (ENOTFOUND|EAI_AGAIN), by address: ${byAddress}$`))
+    await done('ce', 'project', 'delete', '-n', 'next-door', '-f')
+    const outside = await new Promise((resolve, reject) => {
+      get({ host: address, agent: false, headers: { host: new URL(url).hostname } }, (answer) => {
+        answer.resume().once('end', () => resolve(answer.statusCode))
+      }).once('error', reject)
+    })
+    assert.equal(outside, byAddress)
+    await done('ce', 'jobrun', 'delete', '-n', 'j2a-job', '-f')
+    await done('ce', 'app', 'delete', '-n', 'j2a-app', '-f')
+  },
+)
 
 test('an app starts a job by its trusted profile, and all indices run', { timeout: 120_000 }, async () => {
   if (platform.ports.fixedNames === null) return couldNotRun('the sequence of app to job', "port 443 of the platform's own address cannot be had")

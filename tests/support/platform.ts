@@ -18,6 +18,7 @@ export type Ports = {
   readonly front: number
   readonly api: number
   readonly fixedNames: string | null
+  readonly clusterNames: string | null
 }
 
 /** Says by name what this machine cannot run; CI counts it as a failure. */

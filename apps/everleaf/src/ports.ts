@@ -10,6 +10,8 @@ export type PortsFile = {
   readonly api: number
   /** The platform's own address where its port 443 could be had; null: IBM's fixed names do not work in instances. */
   readonly fixedNames: string | null
+  /** The same of port 80, where instances have a hosts file; null: they do not reach the apps of their project by the cluster's names. */
+  readonly clusterNames: string | null
   readonly domain: string
   readonly region: string
 }

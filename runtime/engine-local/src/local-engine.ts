@@ -114,6 +114,10 @@ class LocalEngine implements Engine {
     return buildImage(request, { world: this.#world, env: this.#buildEnv, directory: this.#directory, hidden })
   }
 
+  uidOf(workload: string): number | undefined {
+    return this.#mode === 'root' ? componentUid(workload) : undefined
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     const helper = await this.#helper?.catch(() => undefined)
@@ -129,7 +133,7 @@ class LocalEngine implements Engine {
     const places = this.#mode === 'plain' ? plainPlaces({ directory: this.#directory, spec, node: this.#node, cache }) : SANDBOX_PLACES
     const env = environmentOf({ spec, image, port, places, trust })
     if (this.#mode === 'plain') return plainStart({ directory: this.#directory, spec, command, env, places })
-    const uid = this.#mode === 'root' ? componentUid(spec.workload) : undefined
+    const uid = this.uidOf(spec.workload)
     // One folder for each image and component: nobody can plant code in another's cache.
     return sandboxStart({ spec, command, env, uid, cache: `${cache}-${componentUid(spec.workload)}` })
   }
@@ -137,7 +141,7 @@ class LocalEngine implements Engine {
   #writeToken(spec: InstanceSpec, token: string): Promise<void> {
     const plain = this.#mode === 'plain'
     const path = plain ? join(plainDirectory(this.#directory, spec.name), 'token', 'token') : sandboxTokenFile(spec.name)
-    const uid = this.#mode === 'root' ? componentUid(spec.workload) : undefined
+    const uid = this.uidOf(spec.workload)
     const call = ++this.#call
     return new Promise((done, fail) => {
       this.#calls.set(call, (error) => (error === undefined ? done() : fail(new Error(`writing the token of ${spec.name}: ${error}`))))

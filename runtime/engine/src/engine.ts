@@ -7,6 +7,8 @@ export interface Engine {
   start(spec: InstanceSpec): Promise<Instance>
   /** Turns a source archive (tar.gz) into a folder that `start` can run; throws BuildFailed when the source is at fault. */
   build(request: BuildRequest): Promise<BuildResult>
+  /** As whom instances of a workload run on this machine; undefined: as whoever runs the platform, or not on this machine. */
+  uidOf(workload: string): number | undefined
   /** Stops every instance and everything the engine itself started. */
   close(): Promise<void>
 }

@@ -11,6 +11,7 @@ function memoryEngine() {
   const engine: Engine = {
     name: 'memory',
     findings: () => [],
+    uidOf: () => undefined,
     build: () => Promise.reject(new Error('not here')),
     close: async () => {},
     async start({ name }: InstanceSpec): Promise<Instance> {

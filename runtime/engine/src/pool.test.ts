@@ -17,6 +17,7 @@ class MemoryEngine implements Engine {
     this.#world = world
   }
   findings = () => []
+  uidOf = () => undefined
   build = () => Promise.reject(new Error('not here'))
   close = async () => {}
   async start(spec: InstanceSpec): Promise<Instance> {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
+import type { Socket } from 'node:net'
 import type { CertificateItem } from '@everleaf/link'
 import type { World } from '@everleaf/world'
 import { type Answer, sendAnswer } from './answers.ts'
@@ -11,7 +12,7 @@ import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { type Address, createPlainServer, createTlsServer, type ListenError, type ListenerName, open, type ServerDeps } from './listeners.ts'
 import { Deadlines, type Patience } from './patience.ts'
 import { type Passage, type ProxyDeps, toCore, toWorkload } from './proxy.ts'
-import { frontAnswer, type Route, routePlain, routeSecure } from './router.ts'
+import { frontAnswer, NO_SUCH_APP, type Route, routePlain, routeProject, routeSecure } from './router.ts'
 import { getFrom } from './shards.ts'
 import { type Door, findHost, type Routes, type Table } from './table.ts'
 import { createUpstreams, type Upstreams } from './upstreams.ts'
@@ -23,6 +24,8 @@ export type GatewayDeps = {
   /** Core's HTTP server, and the path prefixes below which the rest of the path is an object's key. Default `['/cos']`. */
   readonly api: { readonly socketPath: string; readonly rawPaths?: readonly string[] }
   readonly limits?: Partial<Limits>
+  /** Whether who is at the other end of a connection to the project listener may reach a workload. Without it nobody may. */
+  readonly mayReach?: (socket: Socket, workload: string) => Promise<boolean>
 }
 
 export type ListenOptions = {
@@ -30,6 +33,8 @@ export type ListenOptions = {
   readonly public?: Address
   /** An `optional` one that cannot be opened is reported in `failed` instead of thrown. */
   readonly private?: readonly (Address & { readonly optional?: boolean })[]
+  /** Plain HTTP for instances, to apps of their own project. */
+  readonly project?: Address & { readonly optional?: boolean }
   readonly front?: Address
   readonly plain?: Address
 }
@@ -37,6 +42,7 @@ export type ListenOptions = {
 export type Listening = {
   readonly public: Address | undefined
   readonly private: readonly Address[]
+  readonly project: Address | undefined
   readonly front: Address | undefined
   readonly plain: Address | undefined
   readonly failed: readonly ListenError[]
@@ -60,7 +66,7 @@ function hearsLoopback(server: Server | SecureServer | undefined): boolean {
   return typeof address === 'object' && address !== null && HEARS_LOOPBACK.includes(address.address)
 }
 
-/** The data plane: four kinds of listeners in front of workloads and of core's APIs. */
+/** The data plane: five kinds of listeners in front of workloads and of core's APIs. */
 export function createGateway(deps: GatewayDeps): Gateway {
   const limits: Limits = { ...DEFAULT_LIMITS, ...deps.limits }
   return new RunningGateway(deps, limits)
@@ -106,15 +112,19 @@ class RunningGateway implements Gateway {
       const publicAddress = options.public && (await this.#open('public', options.public))
       this.#publicPort = publicAddress?.port ?? 443
       if (publicAddress !== undefined && !hearsLoopback(this.#servers.at(-1))) await this.#open('public', { host: LOOPBACK, port: publicAddress.port })
+      const open = async (listener: ListenerName, wanted: Address & { readonly optional?: boolean }): Promise<Address | undefined> => {
+        const opened = this.#open(listener, wanted)
+        return (await (wanted.optional ? opened.catch((error: ListenError) => void failed.push(error)) : opened)) ?? undefined
+      }
       const privateAddresses: Address[] = []
       for (const wanted of options.private ?? []) {
-        const opened = this.#open('private', wanted)
-        const address = await (wanted.optional ? opened.catch((error: ListenError) => void failed.push(error)) : opened)
+        const address = await open('private', wanted)
         if (address !== undefined) privateAddresses.push(address)
       }
+      const project = options.project && (await open('project', options.project))
       const front = options.front && (await this.#open('front', options.front))
       const plain = options.plain && (await this.#open('plain', options.plain))
-      return { public: publicAddress, private: privateAddresses, front, plain, failed }
+      return { public: publicAddress, private: privateAddresses, project, front, plain, failed }
     }
     try {
       return await openAll()
@@ -234,17 +244,31 @@ class RunningGateway implements Gateway {
   }
 
   #pass(taken: Taken): Promise<void> | void {
-    const { request, response, listener, connection, isLast } = taken
-    const scheme = listener === 'public' || listener === 'private' ? 'https' : 'http'
+    const { request, listener } = taken
     const routes = this.#deps.table.current()
-    const verdict = judge(request, this.#limits, scheme)
+    const verdict = judge(request, this.#limits, schemeOf(listener))
     if ('refused' in verdict) return this.#refuse(taken, verdict.refused)
     const route = this.#route(verdict.passed, taken, routes)
     if ('answer' in route) return this.#refuse(taken, route.answer)
-    const limitMs = ('workload' in route ? requestTimeoutMs(routes, route.workload) : undefined) ?? this.#limits.requestTimeoutMs
+    if (listener === 'project' && 'workload' in route) return this.#ofProject(taken, verdict.passed, route.workload)
+    return this.#carry(taken, verdict.passed, route)
+  }
+
+  /** An app of another project is not there for whoever asks. */
+  async #ofProject(taken: Taken, passed: Passed, workload: string): Promise<void> {
+    const isOwn = await this.#deps.mayReach?.(taken.request.socket, workload)
+    if (taken.response.destroyed) return
+    if (isOwn === true) await this.#carry(taken, passed, { workload })
+    else this.#refuse(taken, NO_SUCH_APP)
+  }
+
+  #carry(taken: Taken, passed: Passed, route: Exclude<Route, { answer: Answer }>): Promise<void> | void {
+    const { request, response, listener, connection, isLast } = taken
+    const scheme = schemeOf(listener)
+    const limitMs = ('workload' in route ? requestTimeoutMs(this.#deps.table.current(), route.workload) : undefined) ?? this.#limits.requestTimeoutMs
     const patience = this.#deadlines.begin(limitMs)
     taken.patience = patience
-    const passage: Passage = { request, response, passed: verdict.passed, peer: connection.address, scheme, isLast, patience }
+    const passage: Passage = { request, response, passed, peer: connection.address, scheme, isLast, patience }
     return 'workload' in route ? toWorkload(passage, route.workload, this.#proxy) : toCore(passage, route.coreTarget, this.#proxy)
   }
 
@@ -258,8 +282,13 @@ class RunningGateway implements Gateway {
     const rawPaths = this.#deps.api.rawPaths ?? ['/cos']
     if (listener === 'front') return { answer: frontAnswer(passed, this.#publicPort) }
     if (listener === 'plain') return routePlain(passed, request.socket.localPort ?? 0, routes, rawPaths)
+    if (listener === 'project') return routeProject(passed, routes)
     return routeSecure(passed, connection.sni, listener, routes, rawPaths)
   }
+}
+
+function schemeOf(listener: ListenerName): 'https' | 'http' {
+  return listener === 'public' || listener === 'private' ? 'https' : 'http'
 }
 
 function requestTimeoutMs(routes: Routes, workload: string): number | undefined {

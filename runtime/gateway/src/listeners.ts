@@ -10,7 +10,7 @@ import type { Limits } from './limits.ts'
 // Not by import: see packages/world/src/http.ts.
 const { createServer } = process.getBuiltinModule('node:http')
 
-export type ListenerName = 'public' | 'private' | 'front' | 'plain'
+export type ListenerName = 'public' | 'private' | 'project' | 'front' | 'plain'
 export type Address = { readonly host: string; readonly port: number }
 
 /** A listener that could not be opened; `code` is the system's (EADDRINUSE, EACCES, EADDRNOTAVAIL, …). */

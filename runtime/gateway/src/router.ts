@@ -29,6 +29,12 @@ export function routePlain(passed: Passed, localPort: number, routes: Routes, ra
   return toApi((api.label === true ? prefixOf(api, name) : '') + passed.target, rawPaths)
 }
 
+/** Routes a request in plain HTTP of an instance: only names of this door are there, and whether that instance may use one is asked next. */
+export function routeProject(passed: Passed, routes: Routes): Route {
+  const to = findHost(routes, passed.host.name, 'project')?.host.to
+  return to?.kind === 'workload' ? { workload: to.workload } : { answer: NO_SUCH_APP }
+}
+
 /** 308 to https of the same host; the ACME path is reserved. */
 export function frontAnswer(passed: Passed, publicPort: number): Answer {
   if (passed.target.startsWith('/.well-known/acme-challenge/')) return { status: 404, code: 'resource_not_found', message: 'There is no such challenge.' }
@@ -37,7 +43,7 @@ export function frontAnswer(passed: Passed, publicPort: number): Answer {
 }
 
 const LOCAL_NAMES = new Set(['localhost', '127.0.0.1', '[::1]'])
-const NO_SUCH_APP: Answer = { status: 404, code: 'resource_not_found', message: 'There is no app at this address.' }
+export const NO_SUCH_APP: Answer = { status: 404, code: 'resource_not_found', message: 'There is no app at this address.' }
 
 type Api = Extract<Binding['host']['to'], { kind: 'api' }>
 

@@ -16,7 +16,7 @@ export type Routes = {
 /** The host item that answers for a name, and its key: the name itself or a wildcard. */
 export type Binding = { readonly key: string; readonly host: HostItem }
 
-export type Door = 'public' | 'private'
+export type Door = 'public' | 'private' | 'project'
 
 export type CertificateSwap = { readonly certificate: string; readonly fingerprint: string }
 /** `kept`: the pair that goes on being served. */
@@ -50,7 +50,7 @@ export function findHost(routes: Routes, name: string, door: Door): Binding | un
   const key = exact === undefined ? wildcardFor(name) : name
   const host = exact ?? (key === undefined ? undefined : getFrom(routes.hosts, key))
   if (key === undefined || host === undefined) return undefined
-  return host.listener === 'any' || host.listener === door ? { key, host } : undefined
+  return host.listener === door || (host.listener === 'any' && door !== 'project') ? { key, host } : undefined
 }
 
 export function createTable(options: TableOptions = {}): Table {

@@ -14,6 +14,7 @@ import {
   createGateway,
   createTable,
   type Gateway,
+  type GatewayDeps,
   type Limits,
   type Listening,
   type Table,
@@ -63,6 +64,7 @@ export type RigOptions = {
   readonly items?: readonly Item[]
   /** Of the public listener. */
   readonly host?: string
+  readonly mayReach?: GatewayDeps['mayReach']
 }
 
 /** A gateway on free ports with an echoing app and an echoing core behind it. */
@@ -93,9 +95,13 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       throw new Error('there is always a free place')
     },
   }
-  const gateway = createGateway({ world, table, backends, api: { socketPath: coreSocket }, ...(options.limits ? { limits: options.limits } : {}) })
+  const gateway = createGateway({
+    ...{ world, table, backends, api: { socketPath: coreSocket } },
+    ...(options.limits ? { limits: options.limits } : {}),
+    ...(options.mayReach ? { mayReach: options.mayReach } : {}),
+  })
   const free = { host: LOOPBACK, port: 0 }
-  const at = await gateway.listen({ public: { host: options.host ?? LOOPBACK, port: 0 }, private: [free], front: free, plain: free })
+  const at = await gateway.listen({ public: { host: options.host ?? LOOPBACK, port: 0 }, private: [free], project: free, front: free, plain: free })
   const stopCore = () => closeServer(core)
   return {
     ...{ gateway, table, at, seen, seenByCore, warmed, acquired, released, swaps, refusals, appPort, coreSocket, stopCore },
@@ -138,6 +144,7 @@ export const ITEMS: readonly Item[] = [
   host('private.everleaf.localhost', 'private', 'platform', { kind: 'api', prefix: '/iam' }),
   host('hello.proj.everleaf.localhost', 'any', 'apps', { kind: 'workload', workload: 'hello' }),
   host('secret.proj.everleaf.localhost', 'private', 'apps', { kind: 'workload', workload: 'secret' }),
+  host('hello.proj.svc.cluster.local', 'project', 'apps', { kind: 'workload', workload: 'hello' }),
   host('shop.example', 'public', 'shop', { kind: 'workload', workload: 'shop' }),
   host('*.wild.example', 'public', 'shop', { kind: 'workload', workload: 'wild' }),
   ...['hello', 'secret', 'shop', 'wild'].map((id) => workload(id)),

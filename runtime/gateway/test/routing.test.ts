@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { ask, certificates, LOOPBACK, type Rig, startRig, valuesOf } from './rig.ts'
+import { ask, certificates, LOOPBACK, type Rig, startRig, talk, tcpTo, valuesOf } from './rig.ts'
 
 let rig: Rig
 before(async () => {
@@ -11,6 +11,7 @@ after(() => rig[Symbol.asyncDispose]())
 const HELLO = 'hello.proj.everleaf.localhost'
 const SECRET = 'secret.proj.everleaf.localhost'
 const IAM = 'iam.everleaf.localhost'
+const INSIDE = 'hello.proj.svc.cluster.local'
 
 // listener, SNI, Host, status, certificate shown
 const MATRIX = [
@@ -40,6 +41,8 @@ const MATRIX = [
   ['private', 'private.everleaf.localhost', 'private.everleaf.localhost', 200, 'platform'],
   ['private', 'shop.example', 'shop.example', 421, 'platform'],
   ['private', SECRET, HELLO, 421, 'apps'],
+  ['public', INSIDE, INSIDE, 421, 'platform'],
+  ['private', INSIDE, INSIDE, 421, 'platform'],
 ] as const
 
 for (const [listener, sni, host, status, certificate] of MATRIX) {
@@ -117,6 +120,28 @@ test('the front listener sends everybody to https', async () => {
   assert.equal(reply.status, 308)
   assert.match(reply.head, new RegExp(`Location: https://shop.example:${rig.at.public?.port}/cart\\?x=1\r\n`))
   assert.equal((await ask(port, undefined, { plain: true, host: 'shop.example', path: '/.well-known/acme-challenge/x' })).status, 404)
+})
+
+test('the project listener answers to names of its own alone, in plain HTTP, and only whom it may', async () => {
+  const asked: string[] = []
+  await using own = await startRig({
+    mayReach: async (socket, workload) => {
+      asked.push(workload)
+      return socket.remoteAddress === LOOPBACK
+    },
+  })
+  const port = own.at.project?.port ?? 0
+  const status = async (host: string) => (await ask(port, undefined, { plain: true, host })).status
+  assert.equal(await status(INSIDE), 200)
+  assert.equal(await status(`${INSIDE}:80`), 200)
+  assert.deepEqual(valuesOf(own.seen.at(-1)?.headers ?? [], 'x-forwarded-proto'), ['http'])
+  for (const host of [HELLO, SECRET, IAM, 'shop.example', 'nobody.proj.svc.cluster.local', '127.0.0.1', `localhost:${port}`])
+    assert.equal(await status(host), 404, host)
+  assert.deepEqual([own.seen.length, own.seenByCore.length, asked], [2, 0, ['hello', 'hello']])
+  const stranger = await tcpTo(port, '127.0.0.9')
+  assert.match(await talk(stranger, `GET / HTTP/1.1\r\nHost: ${INSIDE}\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 404 /)
+  const closed = await ask(rig.at.project?.port ?? 0, undefined, { plain: true, host: INSIDE })
+  assert.deepEqual([own.seen.length, closed.status, rig.seen.some(({ headers }) => headers.includes(INSIDE))], [2, 404, false])
 })
 
 test('the plain listener answers by path to local and API names, and to nobody else', async () => {

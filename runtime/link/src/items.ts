@@ -35,7 +35,8 @@ export type CertificateItem = {
 
 /** One name of the platform; the key is the host in lower case, or `*.<suffix>` for one label below the suffix. */
 export type HostItem = {
-  readonly listener: 'public' | 'private' | 'any'
+  /** `any` is public and private; `project` answers instances of the app's own project, in plain HTTP. */
+  readonly listener: 'public' | 'private' | 'any' | 'project'
   /** Key of a certificate item. */
   readonly certificate: string
   /** `label`: the first label of a name below the suffix, a bucket's, is the segment behind the prefix. */
@@ -102,6 +103,7 @@ export type JobRunItem = {
   readonly id: string
   /** Begins the names of its instances. */
   readonly name: string
+  readonly projectId: string
   /** Runs of one component share a uid and a compile cache: the job's id, or the run's own. */
   readonly component: string
   readonly mode: 'task' | 'daemon'

@@ -7,15 +7,15 @@ type Named = Pick<ProjectRow, 'subdomain'>
 export const VISIBILITY = { local_public: 'public', local_private: 'private', local: 'project' } as const satisfies Record<string, Visibility>
 
 /**
- * The hosts of an app: | visibility | public listener | private listener |
- * | public | own and IBM's name | private names |  | private, project | none | private names |
+ * The hosts of an app: | visibility | public listener | private listener | inside of its project |
+ * | public | own and IBM's name | private names | the cluster's name |  | private, project | none | private names | the cluster's name |
  * `own` stands first: addresses that are handed out use it.
  */
 export function appHosts(
   app: string,
   project: Named,
   { visibility, place }: { visibility: Visibility; place: Place },
-): { host: string; listener: 'any' | 'private' }[] {
+): { host: string; listener: 'any' | 'private' | 'project' }[] {
   const { region, domain } = place
   const local = ['private', `private.${region}`] as const
   const inside = [`${app}.${project.subdomain}.${local[0]}.${domain}`, `${app}.${project.subdomain}.${local[1]}.codeengine.appdomain.cloud`]
@@ -23,24 +23,31 @@ export function appHosts(
   return [
     ...(visibility === 'public' ? outside.map((host) => ({ host, listener: 'any' as const })) : []),
     ...inside.map((host) => ({ host, listener: 'private' as const })),
+    { host: clusterHost(app, project), listener: 'project' },
   ]
+}
+
+/** The name by which instances of a project reach its apps in plain HTTP, as inside of IBM's cluster. */
+function clusterHost(app: string, { subdomain }: Named): string {
+  return `${app}.${subdomain}.svc.cluster.local`
 }
 
 /** The names of a project's own certificate: a wildcard for each suffix that its apps have. */
 export function certificateNames(project: Named, place: Place): string[] {
-  return appHosts('*', project, { visibility: 'public', place }).map(({ host }) => host)
+  return appHosts('*', project, { visibility: 'public', place }).flatMap(({ host, listener }) => (listener === 'project' ? [] : [host]))
 }
 
-/** Addresses that an app's replies and variables hand out: Everleaf's own names with the true port. */
+/** Addresses that an app's replies and variables hand out: Everleaf's own names with the true port, and the cluster's where it is answered. */
 export function appEndpoints(
   app: string,
   project: Named,
   { visibility, settings }: { visibility: Visibility; settings: Settings },
 ): { endpoint: string; internal: string } {
   const base = `${app}.${project.subdomain}`
-  const internal = origin(`${base}.private.${settings.domain}`, settings.privatePort())
+  const hidden = origin(`${base}.private.${settings.domain}`, settings.privatePort())
+  const internal = settings.answersClusterNames?.() === true ? `http://${clusterHost(app, project)}` : hidden
   if (visibility === 'project') return { endpoint: '', internal }
-  return { endpoint: visibility === 'public' ? origin(`${base}.${settings.domain}`, settings.publicPort()) : internal, internal }
+  return { endpoint: visibility === 'public' ? origin(`${base}.${settings.domain}`, settings.publicPort()) : hidden, internal }
 }
 
 /** Hosts that no user may map: the platform's own, and those of IBM that it answers for. */

@@ -204,6 +204,8 @@ export type Settings = {
   readonly publicPort: () => number
   readonly privatePort: () => number
   readonly apiBaseUrl: () => string
+  /** Whether instances reach apps of their project by the cluster's names. */
+  readonly answersClusterNames?: () => boolean
   /** Absolute path of the folder that holds archives and images. */
   readonly dataFolder: string
   /** Key of the certificate item for hosts of apps while their project has none of its own. Default `platform`. */

@@ -87,6 +87,14 @@ export async function doctor(found: Found, terminal: Terminal): Promise<boolean>
           ? "port 443 of the platform's own address cannot be had, so programs with IBM's host names fixed in the code do not work in instances; run the platform with the right to use it (CAP_NET_BIND_SERVICE)"
           : `work in instances (${fixed}:443)`,
     },
+    {
+      subject: "the cluster's names",
+      works: found.ports.clusterNames !== null,
+      message:
+        found.ports.clusterNames === null
+          ? "port 80 of the platform's own address cannot be had, or instances have no hosts file: they reach the apps of their project by private names over TLS, not at http://APP.SUBDOMAIN.svc.cluster.local"
+          : `http://APP.SUBDOMAIN.svc.cluster.local reaches an app from instances of its project (${found.ports.clusterNames}:80)`,
+    },
     ...findings,
   ]
   for (const { subject, works, message } of all) terminal.line(`${works ? terminal.green('works') : terminal.red('not  ')}  ${subject}: ${message}`)

@@ -245,6 +245,7 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
       publicPort: () => ports.public,
       privatePort: () => ports.private,
       apiBaseUrl: () => at.codeEngineForInstances,
+      answersClusterNames: () => ports.clusterNames !== null,
       dataFolder: home.data,
     },
     deps: {

@@ -9,20 +9,32 @@ export function ownAddress(home: string): string {
 
 const MAX_NAMES = 2_000
 
-/** Lines of an instance's hosts file: every name of the platform's own table leads to the platform (design §3). */
-export function hostLines(state: EdgeState, addresses: { own: string; fixed: string | undefined }): { address: string; names: string[] }[] {
+/**
+ * Lines of an instance's hosts file: every name of the platform's own table leads to the platform (design §3). The cluster's names are those of
+ * its own project only.
+ */
+export function hostLines(
+  state: Pick<EdgeState, 'get' | 'all'>,
+  addresses: { own: string; fixed: string | undefined; cluster: string | undefined },
+  projectId: string,
+): { address: string; names: string[] }[] {
   const settings = state.get('settings', 'platform')
   const own: string[] = []
   const fixed: string[] = []
-  for (const [name] of state.all('host')) {
+  const cluster: string[] = []
+  for (const [name, { listener, to }] of state.all('host')) {
     if (name.startsWith('*.')) continue
     const isFixed = name.endsWith('.cloud.ibm.com') || name.endsWith('.appdomain.cloud')
-    if (isFixed) fixed.push(name)
+    if (listener === 'project') {
+      if (to.kind === 'workload' && state.get('workload', to.workload)?.projectId === projectId) cluster.push(name)
+    } else if (isFixed) fixed.push(name)
     else if (settings !== undefined && own.length < MAX_NAMES) own.push(name)
   }
   return [
     { address: addresses.own, names: own },
     // Without port 443 IBM's names would lead to a port where nobody answers for them: they still resolve to us, never to the real cloud.
     { address: addresses.fixed ?? addresses.own, names: fixed.slice(0, MAX_NAMES) },
+    // Without port 80 they are not there, as where there is no cluster.
+    ...(addresses.cluster === undefined ? [] : [{ address: addresses.cluster, names: cluster.slice(0, MAX_NAMES) }]),
   ].filter((line) => line.names.length > 0)
 }

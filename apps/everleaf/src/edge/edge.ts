@@ -21,6 +21,7 @@ import { createEventBook, type EventBook } from './events.ts'
 import { removeLeftovers } from './leftovers.ts'
 import { createLogSink, type LogSink } from './logs.ts'
 import { createMounts } from './mounts.ts'
+import { createPeers } from './peers.ts'
 import { createState, type EdgeState } from './state.ts'
 
 /** What the process gives to edge. */
@@ -61,8 +62,8 @@ type Parts = {
   readonly builds: Map<string, AbortController>
 }
 
-/** Known once the listeners are open. `fixed`: the platform's own address where its port 443 could be had. */
-type Addresses = { fixed: string | undefined }
+/** Known once the listeners are open. `fixed`: the platform's own address where its port 443 could be had; `cluster`: the same of port 80. */
+type Addresses = { fixed: string | undefined; cluster: string | undefined }
 
 /** Starts the data plane and, behind it, core; resolves when the platform answers. Throws WrongMachine. */
 export async function startEdge(config: Config, around: Surroundings, world: World): Promise<void> {
@@ -114,10 +115,12 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   // What was served before is served again at once; core's own word comes when it is there.
   if (parts.state.items().length > 0) show(parts.state.items(), parts)
   const listening = await listen(parts.gateway, config, home)
+  const namespaces = parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works)
   parts.addresses.fixed = listening.private.find(({ port }) => port === 443)?.host
-  const ports = portsOf(listening, config)
+  parts.addresses.cluster = namespaces ? listening.project?.host : undefined
+  const ports = portsOf(listening, config, parts.addresses)
   for (const file of [home.portsFile, home.lastPortsFile]) writeDurably(file, JSON.stringify(ports), 0o600)
-  core.begin(JSON.stringify({ config, ports, namespaces: parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works) }))
+  core.begin(JSON.stringify({ config, ports, namespaces }))
   const status = async () => ({
     ...ports,
     ready: link.connected(),
@@ -159,7 +162,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
       state.apply({ upserts: [{ kind: 'certificate', key: certificate, value: kept }], deletes: [] })
     },
   })
-  const addresses: Addresses = { fixed: undefined }
+  const addresses: Addresses = { fixed: undefined, cluster: undefined }
   const pool = createPool({
     world,
     engine,
@@ -181,7 +184,13 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     report: (runs) => call().indices({ runs }),
     settings: { parallelism: config.settings.jobParallelism ?? fittingParallelism(), graceMs: JOB_GRACE_MS },
   })
-  const gateway = createGateway({ world, table, backends: backendsOver(pool), api: { socketPath: home.coreSocket, rawPaths: ['/object-storage'] } })
+  const gateway = createGateway({
+    world,
+    table,
+    backends: backendsOver(pool),
+    api: { socketPath: home.coreSocket, rawPaths: ['/object-storage'] },
+    mayReach: createPeers({ state, uidOf: (workload) => engine.uidOf(workload) }),
+  })
   const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, events, addresses, builds: new Map() }
   return parts
 }
@@ -200,11 +209,13 @@ async function listen(gateway: Gateway, config: Config, home: Home): Promise<Lis
           { host: '127.0.0.1', port: ports.private },
           { host: own, port: 443, optional: true },
         ],
+        project: { host: own, port: 80, optional: true },
         front: { host: config.listen, port: ports.front },
         plain: { host: '127.0.0.1', port: ports.api },
       })
     } catch (error) {
-      if (!(error instanceof ListenError)) throw error
+      // An optional one is never missed.
+      if (!(error instanceof ListenError) || error.listener === 'project') throw error
       const name = LISTENERS[error.listener]
       if (ports[name] !== config.ports[name]) ports = { ...ports, [name]: config.ports[name] }
       else
@@ -215,7 +226,7 @@ async function listen(gateway: Gateway, config: Config, home: Home): Promise<Lis
     }
 }
 
-function portsOf(listening: Listening, config: Config): PortsFile {
+function portsOf(listening: Listening, config: Config, { fixed, cluster }: Addresses): PortsFile {
   return {
     pid: process.pid,
     listen: config.listen,
@@ -223,7 +234,8 @@ function portsOf(listening: Listening, config: Config): PortsFile {
     private: listening.private[0]?.port ?? 0,
     front: listening.front?.port ?? 0,
     api: listening.plain?.port ?? 0,
-    fixedNames: listening.private.find(({ port }) => port === 443)?.host ?? null,
+    fixedNames: fixed ?? null,
+    clusterNames: cluster ?? null,
     domain: config.domain,
     region: config.region,
   }
@@ -291,7 +303,7 @@ function instanceSpec(which: { workload: string; revision: string; instance: str
   const revision = workload?.revisions.find(({ name }) => name === which.revision)
   if (revision?.image === undefined) throw new Error(`${which.workload} ${which.revision} cannot be started: it is gone or has no image`)
   return {
-    ...placeSpec({ ...revision, image: revision.image }, parts),
+    ...placeSpec({ ...revision, image: revision.image, projectId: workload?.projectId ?? '' }, parts),
     name: which.instance,
     workload: which.workload,
     env: revision.env,
@@ -320,7 +332,10 @@ function jobSpec(which: { run: string; index: number; retries: number; instance:
   }
 }
 
-type Placed = { image: string; mounts: readonly { path: string; mount: string }[] } & Pick<InstanceSpec, 'commands' | 'arguments' | 'memoryBytes'>
+type Placed = { image: string; projectId: string; mounts: readonly { path: string; mount: string }[] } & Pick<
+  InstanceSpec,
+  'commands' | 'arguments' | 'memoryBytes'
+>
 
 /** What instances of apps and of jobs have in common. */
 function placeSpec(placed: Placed, { state, mounts, home, addresses }: SpecParts) {
@@ -334,7 +349,7 @@ function placeSpec(placed: Placed, { state, mounts, home, addresses }: SpecParts
       return item === undefined ? [] : [{ path, directory: mounts.folderOf(mount, item) }]
     }),
     token: undefined,
-    hosts: hostLines(state, { own: '127.0.0.1', fixed: addresses.fixed }),
+    hosts: hostLines(state, { own: '127.0.0.1', ...addresses }, placed.projectId),
     trust: state.get('settings', 'platform')?.caCertificate ?? '',
   }
 }

@@ -54,6 +54,7 @@ export function toItem(
   const value: JobRunItem = {
     id: run.id,
     name: run.name,
+    projectId: project.id,
     component: run.job_id ?? run.id,
     mode: settings.run_mode,
     size: run.size,
