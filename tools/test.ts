@@ -1,4 +1,4 @@
-// npm test [kind …]: unit, service, journey, faults, hostile, conformance, tools, canary. Lists by name what this machine could not run.
+// npm test [kind …]: unit, service, journey, faults, crash, hostile, conformance, tools, canary. Lists by name what this machine could not run.
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -15,7 +15,8 @@ const suites: readonly Suite[] = [
   { kind: 'service', files: '{apps,services,runtime,packages,samples}/*/test/**/*.test.ts' },
   { kind: 'authz', files: 'tests/authz/**/*.test.ts' },
   { kind: 'journey', files: 'tests/journey/**/*.test.ts', alone: true },
-  { kind: 'faults', files: 'tests/{faults,crash}/**/*.test.ts', alone: true },
+  { kind: 'faults', files: 'tests/faults/**/*.test.ts', alone: true },
+  { kind: 'crash', files: 'tests/crash/**/*.test.ts', alone: true },
   { kind: 'bad-input', files: 'tests/bad-input/**/*.test.ts', alone: true },
   { kind: 'hostile', files: 'tests/hostile/**/*.test.ts', alone: true },
   { kind: 'conformance', files: 'tests/conformance/**/*.test.ts', alone: true },

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../support/platform.ts'
+import { childrenOf, commandOf } from '../support/processes.ts'
 import { POINTS } from './points.ts'
 import { type Readings, startReader } from './reader.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -90,25 +90,8 @@ function pidOf(stage: Stage, what: string): number | undefined {
   return what === 'helper' ? helpers[0] : helpers.flatMap(childrenOf).find((pid) => commandOf(pid).includes('sync.js'))
 }
 
-function childrenOf(pid: number): number[] {
-  return readOf(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
-}
-
-function commandOf(pid: number): string {
-  return readOf(`/proc/${pid}/cmdline`)
-}
-
-/** Empty where the process has ended. */
-function readOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim()
-  } catch {
-    return ''
-  }
-}
-
 /** Mulberry32: the same seed, the same kills. */
-function chanceFrom(seed: number): () => number {
+export function chanceFrom(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -14,8 +14,6 @@ export type ArchiveLimits = { readonly maxBytes: number; readonly maxEntries: nu
 export const ARCHIVE_LIMITS: ArchiveLimits = { maxBytes: 500 * 1024 * 1024, maxEntries: 50_000, maxRatio: 100 }
 /** A small archive may be as repetitive as it likes. */
 const RATIO_FROM_BYTES = 10 * 1024 * 1024
-/** Up to this many files each is forced to disk; beyond it the kernel's own pace must do, as an image can be built again. */
-const SYNCED_FILES = 1000
 
 export type Entry =
   | { readonly kind: 'file'; readonly path: string; readonly size: number; readonly executable: boolean }
@@ -36,7 +34,7 @@ export async function extractArchive(input: { archive: string; into: string; lim
     const stream = Readable.toWeb(await openArchive(input.archive, limits, input.signal)) as ReadableStream<Uint8Array>
     for await (const { header, body } of stream.pipeThrough(createTarDecoder({ strict: true }))) {
       const entry = check(header)
-      if (entry?.kind === 'file') digests.set(entry.path, await writeFile(input.into, entry, { body, sync: digests.size < SYNCED_FILES }))
+      if (entry?.kind === 'file') digests.set(entry.path, await writeFile(input.into, entry, body))
       else await body.cancel()
       if (entry?.kind === 'directory') await mkdir(join(input.into, entry.path), { recursive: true })
       if (entry?.kind === 'symlink') links.push(entry)
@@ -174,16 +172,15 @@ async function* counted(stream: AsyncIterable<Buffer>, most: number): AsyncGener
   }
 }
 
-async function writeFile(into: string, entry: Extract<Entry, { kind: 'file' }>, from: { body: ReadableStream<Uint8Array>; sync: boolean }): Promise<string> {
+async function writeFile(into: string, entry: Extract<Entry, { kind: 'file' }>, body: ReadableStream<Uint8Array>): Promise<string> {
   const path = join(into, entry.path)
   await mkdir(dirname(path), { recursive: true })
   const hash = createHash('sha256')
   await using file = await open(path, 'wx', entry.executable ? 0o755 : 0o644)
-  for await (const chunk of from.body) {
+  for await (const chunk of body) {
     hash.update(chunk)
     await file.write(chunk)
   }
-  if (from.sync) await file.sync()
   return `${entry.executable ? 'x' : '-'} ${hash.digest('hex')}`
 }
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BuildFailed, type BuildRequest, type BuildResult } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
@@ -9,6 +9,7 @@ import { detect } from './detect.ts'
 import { IMAGE_FILE, type Image } from './image.ts'
 import type { Workbench } from './languages/language.ts'
 import { SYSTEM_PATH } from './launcher.ts'
+import { syncOne, syncTree } from './sync-tree.ts'
 import { toolRunner } from './tools.ts'
 
 export type BuildDeps = {
@@ -21,7 +22,7 @@ export type BuildDeps = {
   readonly hidden: string
 }
 
-/** Makes an image next to its final place and renames it there, so that it appears whole or not at all. Throws BuildFailed. */
+/** Makes an image next to its final place and renames it there, so that it appears whole or not at all, and is on disk then. Throws BuildFailed. */
 export async function buildImage(request: BuildRequest, deps: BuildDeps): Promise<BuildResult> {
   const { world } = deps
   const work = `${request.image}.building-${world.id().slice(0, 8)}`
@@ -38,10 +39,10 @@ export async function buildImage(request: BuildRequest, deps: BuildDeps): Promis
     request.log(`${detected.language} program, started by: ${command.join(' ')}`)
     signal.throwIfAborted()
     const image: Image = { language: detected.language, command, env: detected.env, digest }
-    await writeSynced(join(work, IMAGE_FILE), JSON.stringify(image))
-    await syncFolder(work)
+    await writeFile(join(work, IMAGE_FILE), JSON.stringify(image), { mode: 0o644 })
+    await syncTree(work)
     await rename(work, request.image)
-    await syncFolder(dirname(request.image))
+    await syncOne(dirname(request.image))
     return { digest, language: detected.language, command }
   } catch (error) {
     await rm(work, { recursive: true, force: true })
@@ -72,16 +73,8 @@ function workbench({ folder, deps, signal, log }: BenchOptions): Workbench {
       await rm(at, { recursive: true, force: true })
       if (await cache.bring(key, at)) return log(`${name} is as it was made before from the same list.`)
       await make()
+      await syncTree(at)
       await cache.keep(key, at)
     },
   }
-}
-
-async function writeSynced(path: string, text: string): Promise<void> {
-  await writeFile(path, text, { mode: 0o644, flush: true })
-}
-
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r')
-  await folder.sync()
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
+import { writeDurably } from '@everleaf/world'
 
 /** Where Linux distributions keep the system's roots, most common first. */
 const SYSTEM_BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/ca-bundle.pem', '/etc/ssl/cert.pem'] as const
@@ -18,10 +19,8 @@ export function writeTrust(directory: string, pem: string): TrustFiles {
   const files = { all: `${name}-all.pem`, extra: `${name}-extra.pem`, java: `${name}-all.jks` }
   mkdirSync(directory, { recursive: true, mode: 0o755 })
   if (existsSync(join(directory, files.java))) return files
-  const put = (file: string, text: string | Uint8Array) => {
-    writeFileSync(join(directory, `${file}.next`), text, { mode: 0o644 })
-    renameSync(join(directory, `${file}.next`), join(directory, file))
-  }
+  // What is there is never written again: after a power cut too it must be whole.
+  const put = (file: string, text: string | Uint8Array) => writeDurably(join(directory, file), text, 0o644)
   put(files.extra, pem)
   const all = `${systemRoots()}\n${pem}`
   put(files.all, all)
