@@ -107,13 +107,36 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
   const body = await readBody(request, reply, steps)
   const result = await run(read, { params, query, body }, steps)
   if (operation.mode === 'write') reply.raw.once('finish', () => platform.world.crashPoint(`http.answer-sent.${action}`))
-  if (result instanceof RawReply && result.body instanceof Readable) tellOfCut(result.body, request, steps)
+  if (result instanceof RawReply && typeof result.body === 'object') return await sendChunks(request, reply, { ...result, chunks: result.body, steps })
   return send(reply, operation, result)
 }
 
-/** The status has been sent by then, so that the caller sees its connection end: why is for the log. */
-function tellOfCut(body: Readable, request: FastifyRequest, { path, platform }: Found): void {
-  body.once('error', (error) => platform.world.log.error({ trace: request.id, method: request.method, path, stack: causes(error) }, 'an answer was cut off'))
+type Chunked = Pick<RawReply, 'status' | 'headers'> & { readonly chunks: AsyncIterable<Buffer>; readonly steps: Steps }
+
+/** Past fastify, which would pipe a stream and hold more of it than is being written. */
+async function sendChunks(request: FastifyRequest, reply: FastifyReply, { status, headers, chunks, steps }: Chunked): Promise<FastifyReply> {
+  const { raw } = reply.hijack()
+  raw.writeHead(status, { ...(reply.getHeaders() as Record<string, string>), ...headers })
+  let goOn = () => {}
+  // What is being written then is never said to be written.
+  raw.once('close', () => goOn())
+  try {
+    for await (const chunk of chunks) {
+      if (raw.destroyed) return reply
+      await new Promise<void>((resolve) => {
+        goOn = resolve
+        raw.write(chunk, () => resolve())
+      })
+      if (raw.destroyed) return reply
+    }
+    raw.end()
+  } catch (error) {
+    // The status has been sent: the caller sees its connection end, and why is for the log.
+    const stack = error instanceof Error ? causes(error) : String(error)
+    steps.platform.world.log.error({ trace: request.id, method: request.method, path: steps.path, stack }, 'an answer was cut off')
+    raw.destroy()
+  }
+  return reply
 }
 
 /** A caller without the right on the whole instance learns nothing of which objects are there: 403 before 404. */
@@ -267,10 +290,7 @@ function send(reply: FastifyReply, operation: Operation, result: unknown): unkno
   if (reply.sent) return reply
   if (result instanceof RawReply) {
     const { status, headers, body } = result
-    return reply
-      .code(status)
-      .headers(headers)
-      .send(typeof body === 'object' && !(body instanceof Readable) ? Readable.from(body, { objectMode: false }) : body)
+    return reply.code(status).headers(headers).send(body)
   }
   if (result instanceof StreamReply) {
     // Written as it comes: nobody on the way is to wait for more.

@@ -164,9 +164,9 @@ export class UpstreamConnection {
   }
 
   /** False: hold the next one back until `onDrain`. */
-  write(data: string | Buffer, onDrain?: () => void): boolean {
+  write(data: string | Buffer, onDrain?: () => void, onWritten?: () => void): boolean {
     this.#onDrain = onDrain
-    return typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data)
+    return typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data, onWritten)
   }
 
   /** The request has been written whole; without it the connection does not outlive its answer. */

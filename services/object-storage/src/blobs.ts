@@ -1,11 +1,17 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import type { World } from '@everleaf/world'
+import { release, type World } from '@everleaf/world'
 
 /** Bytes `from` to `to` (that one included) of a body of `size` bytes. */
 export type Part = { readonly from: number; readonly to: number; readonly size: number }
+
+/** An open body. Its file is closed at its end, or by `return`. A chunk is the taker's until it asks for the next one. */
+export type Body = {
+  next(): Promise<IteratorResult<Buffer, undefined>>
+  return(): Promise<IteratorResult<Buffer, undefined>>
+  [Symbol.asyncIterator](): Body
+}
 
 /** The bodies of objects: files named by ids of ours, never by keys, each sealed in frames with a key of its own. */
 export type Blobs = {
@@ -15,7 +21,7 @@ export type Blobs = {
    * Opens a part of a body, whose first bytes are read already. It is whole also where the body is removed meanwhile; it fails at the first
    * frame that was altered. Undefined: there is no such body.
    */
-  open(blob: string, key: Buffer, part: Part): Promise<Readable | undefined>
+  open(blob: string, key: Buffer, part: Part): Promise<Body | undefined>
   remove(blob: string): Promise<void>
   /** Removes files that no row names: what was written before a kill. */
   sweep(isKnown: (blob: string) => boolean): Promise<void>
@@ -27,10 +33,11 @@ const TAG = 16
 const SEALED = FRAME + TAG
 /** Frames that are read at once: a turn of the thread pool costs as much as the reading of one. */
 const READ_AT_ONCE = 4
-/** Writes under way while the next bytes are awaited, sealed and measured. */
-const WRITES_AHEAD = 4
-/** Bytes after which the disk begins with what it has, so that the end does not wait for all of a large body. */
-const FLUSH_BYTES = 32 * 1024 * 1024
+/** Frames that are written at once, while as many are awaited, measured and sealed. */
+const WRITE_AT_ONCE = 4
+/** Frames after which the disk begins with what it has, so that the end does not wait for all of a large body. */
+const FLUSH_FRAMES = 128
+const MIN_CHUNK = 16 * 1024
 
 export function openBlobs(options: { folder: string; world: Pick<World, 'id' | 'crashPoint'> }): Blobs {
   const { folder, world } = options
@@ -53,7 +60,7 @@ export function openBlobs(options: { folder: string; world: Pick<World, 'id' | '
     },
     async open(blob, key, part) {
       const file = await openIfThere(pathOf(blob))
-      return file && (await streamOf(file, blob, framesOf(file, key, part)))
+      return file && (await bodyOf(file, blob, framesOf(file, key, part)))
     },
     remove: (blob) => unlink(pathOf(blob)).catch(() => {}),
     async sweep(isKnown) {
@@ -72,27 +79,53 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** Seals what comes as it comes, without holding a frame together, and writes each frame while the next one comes. */
+/** Seals what comes as it comes, without holding a frame together, and writes some frames while the next ones come. */
 async function writeFrames(file: FileHandle, body: AsyncIterable<Buffer>, key: Buffer): Promise<void> {
-  const writes = behind(WRITES_AHEAD)
+  const writes = behind(1)
   const flushes = behind(1)
   let count = 0
   let frame = sealer(key, count)
-  const flush = async () => {
-    const at = count * SEALED
-    if (count % (FLUSH_BYTES / FRAME) === FLUSH_BYTES / FRAME - 1) await flushes.add(file.datasync())
-    await writes.add(writeAll(file, frame.end(), at))
-    frame = sealer(key, ++count)
+  let parts: Buffer[] = []
+  let position = 0
+  const write = async () => {
+    const [now, at] = [parts, position]
+    parts = []
+    position = count * SEALED
+    await writes.add(writeAll(file, now, at))
+    if (count % FLUSH_FRAMES === 0) await flushes.add(file.datasync())
   }
-  for await (const chunk of body) {
-    let at = 0
-    while (at < chunk.length) {
+  for await (const chunk of gathered(body)) {
+    for (let at = 0; at < chunk.length;) {
       at += frame.add(chunk, at)
-      if (frame.isFull()) await flush()
+      if (!frame.isFull()) continue
+      parts.push(...frame.end())
+      frame = sealer(key, ++count)
+      if (count % WRITE_AT_ONCE === 0) await write()
     }
+    release(chunk)
   }
-  if (!frame.isEmpty()) await writes.add(writeAll(file, frame.end(), count * SEALED))
+  if (!frame.isEmpty()) parts.push(...frame.end())
+  await write()
   await Promise.all([writes.end(), flushes.end()])
+}
+
+/** The same bytes, without small chunks: of each a cipher makes a buffer of its own, and a caller may send ever so many. */
+async function* gathered(body: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  let held: Buffer[] = []
+  let size = 0
+  for await (const chunk of body) {
+    if (size === 0 && chunk.length >= MIN_CHUNK) {
+      yield chunk
+      continue
+    }
+    held.push(chunk)
+    size += chunk.length
+    if (size < MIN_CHUNK) continue
+    yield Buffer.concat(held)
+    held = []
+    size = 0
+  }
+  if (size > 0) yield Buffer.concat(held)
 }
 
 /** A frame that is being sealed. */
@@ -134,67 +167,66 @@ function behind(most: number) {
 /** A disk that is nearly full takes a part of what it is given, and says so only when it is given the rest. */
 async function writeAll(file: FileHandle, parts: readonly Buffer[], position: number): Promise<void> {
   const { bytesWritten } = await file.writev(parts, position)
-  if (bytesWritten === parts.reduce((sum, { length }) => sum + length, 0)) return
-  const all = Buffer.concat(parts)
-  for (let at = bytesWritten; at < all.length;) at += (await file.write(all, at, all.length - at, position + at)).bytesWritten
+  if (bytesWritten < parts.reduce((sum, { length }) => sum + length, 0)) {
+    const all = Buffer.concat(parts)
+    for (let at = bytesWritten; at < all.length;) at += (await file.write(all, at, all.length - at, position + at)).bytesWritten
+  }
+  for (const part of parts) release(part)
 }
 
-type Frames = () => Promise<Buffer[]>
+/** Reads the frames of a part one after the other; undefined is its end. */
+type Frames = () => Promise<Buffer | undefined>
 
-/** Reads a part of a body bit by bit; an empty answer is its end. */
 function framesOf(file: FileHandle, key: Buffer, { from, to, size }: Part): Frames {
   const last = Math.floor(to / FRAME)
   let next = Math.floor(from / FRAME)
-  const most = Math.min(READ_AT_ONCE, last - next + 1)
+  const first = next
+  const most = Math.min(READ_AT_ONCE, last - first + 1)
   const buffer = Buffer.allocUnsafeSlow(most * SEALED)
   return async () => {
-    const opened: Buffer[] = []
-    const until = Math.min(next + most, last + 1)
-    if (next === until) return opened
-    const length = Math.min(until * FRAME, size) - next * FRAME + (until - next) * TAG
-    const { bytesRead } = await file.read(buffer, 0, length, next * SEALED)
-    if (bytesRead !== length) throw new Error('it is cut off')
-    for (let at = 0; at < length; at += SEALED, next++) {
-      const plain = unsealed(buffer.subarray(at, Math.min(at + SEALED, length)), key, next)
-      opened.push(plain.subarray(Math.max(0, from - next * FRAME), to + 1 - next * FRAME))
+    if (next > last) {
+      release(buffer)
+      return undefined
     }
-    return opened
+    const at = ((next - first) % most) * SEALED
+    if (at === 0) {
+      const until = Math.min(next + most, last + 1)
+      const length = Math.min(until * FRAME, size) - next * FRAME + (until - next) * TAG
+      const { bytesRead } = await file.read(buffer, 0, length, next * SEALED)
+      if (bytesRead !== length) throw new Error('it is cut off')
+    }
+    const start = next * FRAME
+    const plain = unsealed(buffer.subarray(at, at + Math.min(FRAME, size - start) + TAG), key, next++)
+    return from > start || to + 1 < start + plain.length ? plain.subarray(Math.max(0, from - start), to + 1 - start) : plain
   }
 }
 
-/** The file is the stream's from here on: closed at its end, or when nobody wants more. */
-async function streamOf(file: FileHandle, blob: string, frames: Frames): Promise<Readable> {
-  const failed = (cause: unknown) => new Error(`the body ${blob} cannot be read`, { cause })
-  let first: Buffer[] | undefined
-  try {
-    first = await frames()
-  } catch (cause) {
+async function bodyOf(file: FileHandle, blob: string, frames: Frames): Promise<Body> {
+  let sent: Buffer | undefined
+  const end = async (): Promise<IteratorResult<Buffer, undefined>> => {
     await file.close()
-    throw failed(cause)
+    return { done: true, value: undefined }
   }
-  let isReading = false
-  return new Readable({
-    highWaterMark: FRAME,
-    read() {
-      // A push asks for more before the next one of the same reading.
-      if (isReading) return
-      isReading = true
-      const parts = first === undefined ? frames() : Promise.resolve(first)
+  const read = async () => {
+    try {
+      return await frames()
+    } catch (cause) {
+      await end()
+      throw new Error(`the body ${blob} cannot be read`, { cause })
+    }
+  }
+  let first = await read()
+  const body: Body = {
+    async next() {
+      if (sent !== undefined) release(sent)
+      sent = first ?? (await read())
       first = undefined
-      parts.then(
-        (read) => {
-          isReading = false
-          for (const part of read.length === 0 ? [null] : read) if (!this.destroyed) this.push(part)
-        },
-        (cause: unknown) => void this.destroy(failed(cause)),
-      )
+      return sent === undefined ? await end() : { done: false, value: sent }
     },
-    destroy: (error, done) =>
-      void file.close().then(
-        () => done(error),
-        (closing: Error) => done(error ?? closing),
-      ),
-  })
+    return: end,
+    [Symbol.asyncIterator]: () => body,
+  }
+  return body
 }
 
 // A key seals one body, so a frame's number is a nonce that never comes twice.

@@ -1,5 +1,6 @@
 import { ApiError, type ByteStream, RawReply } from '@everleaf/http'
 import { noVersions, refuseAbsentHeaders } from './absent.ts'
+import type { Body } from './blobs.ts'
 import { AnyQuery, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
 import { CODES } from './errors.ts'
 import { checked, isSummed, type Measured, measured, type Said, saidOf, type Sums } from './measured.ts'
@@ -211,7 +212,7 @@ async function copy(context: View, target: Target): Promise<RawReply> {
     return undefined
   })
   const kept = replaced ?? (JSON.parse(row.headers) as Record<string, string>)
-  const stored = await store(context, measured(body, { headers: {}, length: row.size, trailers: undefined })).finally(() => body?.destroy())
+  const stored = await store(context, measured(body, { headers: {}, length: row.size, trailers: undefined })).finally(() => body?.return())
   const made = await commit(context, { ...target, stored: { ...stored, checksums: JSON.parse(row.checksums) as Record<string, string> }, kept })
   return document(
     xml(
@@ -296,7 +297,7 @@ export const get = lookup({
   },
 })
 
-type Opened = { readonly row: ObjectRow; readonly range: Range | undefined; readonly body: ByteStream | undefined }
+type Opened = { readonly row: ObjectRow; readonly range: Range | undefined; readonly body: Body | undefined }
 /** Between the row of an object and its file another may have taken its place: so often in a row nobody is that fast. */
 const OPEN_TRIES = 5
 
