@@ -30,6 +30,8 @@ for (const [what, files, command] of [
   ['a Procfile with a program of a package', { Procfile: 'web: gunicorn app:app', 'requirements.txt': 'gunicorn' }, shell('gunicorn app:app')],
   ['a Procfile with Python', { Procfile: 'web: python3 -m app', 'app.py': '' }, ['python3', '-m', 'app']],
   ['the program that Go makes', { 'go.mod': 'module x', 'main.go': '' }, ['./.everleaf/bin/app']],
+  ['the only program in Go', { 'a.go': 'package main\n\nfunc main() {}\n', 'b.go': 'package main\n', 'a_test.go': 'func main() {}' }, ['./.everleaf/bin/app']],
+  ['Node before a program in Go', { 'a.go': 'func main() {}', 'server.js': '' }, ['node', 'server.js']],
   ['the Procfile before all', { Procfile: 'worker: x\nweb: node sync.js\n', 'package.json': '{"scripts":{"start":"node x.js"}}' }, ['node', 'sync.js']],
 ] as const)
   test(`detect() runs ${what}`, () => assert.deepEqual(detect(source(files)).command, command))
@@ -53,6 +55,7 @@ for (const [what, files, reason] of [
   ['a requirement that is an option', { 'requirements.txt': '--index-url=x', 'app.py': '' }, /registry/],
   ['a Go module replaced by a folder above', { 'go.mod': 'replace a => ../b' }, /outside/],
   ['a Go module replaced by a folder of this machine', { 'go.mod': 'replace a v1 => /b' }, /outside/],
+  ['two programs in Go', { 'job.go': 'func main() {}', 'app.go': 'func main() {}' }, /app\.go, job\.go.*folder of its own/],
   ['an empty folder', { notes: '' }, /Nothing says what/],
   ['Node without a start', { 'package.json': '{}' }, /how to start/],
   ['a package.json that is not JSON', { 'package.json': '{' }, /not JSON/],

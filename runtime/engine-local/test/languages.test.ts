@@ -100,6 +100,13 @@ test('a Python source with packages is built and runs, and the same packages are
   assert.equal(((await answer(second.image)) as { six: string }).six, '1.17.0')
 })
 
+test('a Procfile may say python, as images of buildpacks have it', { timeout: 60_000 }, async (t) => {
+  if (!needs(t, 'python3', has('/usr/bin/python3', '--version'))) return
+  const program = PYTHON.replace(', six', '').replace('six.__version__', '"none"')
+  const { image } = await build({ 'web/start.py': program, 'app.py': '', Procfile: 'web: python web/start.py' })
+  assert.equal(((await answer(image)) as { six: string }).six, 'none')
+})
+
 test('what builds a Python package sees neither the files of Everleaf nor its processes', { timeout: 300_000 }, async (t) => {
   if (!needs(t, 'python3 with pip (python3-pip)', has('/usr/bin/python3', '-m', 'pip', '--version'))) return
   if (!needs(t, 'user namespaces', has('unshare', '--user', '--map-root-user', '--mount', 'true'))) return
@@ -131,6 +138,16 @@ test('a Go source with a module is compiled and runs', { timeout: 300_000 }, asy
   })
   assert.equal(language, 'go')
   assert.deepEqual(await answer(image), { id: '00000000-0000-0000-0000-000000000000' })
+})
+
+test('a program in Go of the standard library needs no module', { timeout: 300_000 }, async (t) => {
+  if (!needs(t, 'Go', has('go', 'version'))) return
+  const { image, language } = await build({
+    'hello.go':
+      'package main\n\nimport (\n\t"fmt"\n\t"net/http"\n\t"os"\n)\n\nfunc main() {\n\thttp.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"alone": true}`) })\n\tpanic(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))\n}\n',
+  })
+  assert.equal(language, 'go')
+  assert.deepEqual(await answer(image), { alone: true })
 })
 
 const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>com.example</groupId><artifactId>app</artifactId><version>1</version>

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BuildFailed } from '@everleaf/engine'
 import { commandOf, type Detected, type Source, webLine, type Workbench } from './language.ts'
@@ -21,6 +21,19 @@ export function detectGo(source: Source): Detected | undefined {
     dependencies: source.names.has('go.sum') ? 'locked' : 'none',
     prepare,
   }
+}
+
+/** One program in Go of the standard library alone, as IBM's samples are: it has no go.mod, and gets one; undefined when there is none. */
+export function detectLoneGo({ names, text }: Source): Detected | undefined {
+  const programs = [...names].filter((name) => name.endsWith('.go') && !name.endsWith('_test.go') && /^func main\(\)/m.test(text(name)))
+  if (programs.length === 0) return undefined
+  if (programs.length > 1)
+    throw new BuildFailed('failed', `There are several programs in Go (${programs.sort().join(', ')}) and no go.mod: give each a folder of its own.`)
+  const made = async (work: Workbench) => {
+    await writeFile(join(work.folder, 'go.mod'), 'module app\n')
+    return prepare(work)
+  }
+  return { language: 'go', command: [`./${PROGRAM}`], env: {}, dependencies: 'none', prepare: made }
 }
 
 async function prepare({ folder, run, log }: Workbench): Promise<undefined> {

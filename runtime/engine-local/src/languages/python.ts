@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BuildFailed } from '@everleaf/engine'
 import { SHIELDED_SOURCE } from '../tools.ts'
@@ -37,8 +38,15 @@ export function detectPython(source: Source): Detected | undefined {
   return { ...about, command: ['python3', entry] }
 }
 
+/** Buildpacks have `python` too, and Procfiles say it. */
+async function namePython(folder: string): Promise<void> {
+  await mkdir(join(folder, '.everleaf/bin'), { recursive: true })
+  await writeFile(join(folder, '.everleaf/bin/python'), '#!/bin/sh\nexec python3 "$@"\n', { mode: 0o755 })
+}
+
 async function prepare({ folder, run, program, log, cached }: Workbench, dependencies: Detected['dependencies']): Promise<undefined> {
   const python = program('python3', 'install Python 3 (Debian: python3)')
+  await namePython(folder)
   if (dependencies === 'none') return undefined
   const install = async () => {
     log('pip install -r requirements.txt')
