@@ -39,7 +39,7 @@ export async function openDisk({ megabytes }: { megabytes: number }): Promise<Di
   try {
     writeFileSync(image, '')
     truncateSync(image, megabytes * 1024 * 1024)
-    run('mkfs.ext4', '-q', '-F', image)
+    run('mkfs.ext4', '-q', '-F', '-m', '0', image)
     mount()
   } catch {
     rmSync(root, { recursive: true, force: true })
