@@ -1,5 +1,6 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { type Certificate, readCertificate } from './certificate.ts'
+import { crypto } from './crypto.ts'
 import { DerError, readDer, TAG } from './der.ts'
 import { type PemBlock, parsePem, pemReason } from './pem.ts'
 import { type Field, type Position, type Reason, reason } from './reasons.ts'
@@ -23,16 +24,16 @@ const MAX_CHAIN_BYTES = 95_000
 const MAX_CERTIFICATES = 10
 const MAX_KEY_BYTES = 36_500
 
-/** Reads all certificates of a bundle, without duplicates, and every reason why it cannot be read. */
-export function readBundle({ certificate, intermediate = '' }: Bundle): { placed: Placed[]; reasons: Reason[] } {
+/** Reads all certificates of a bundle, `placed` without duplicates, and every reason why it cannot be read. */
+export function readBundle({ certificate, intermediate = '' }: Bundle): { placed: Placed[]; all: Certificate[]; reasons: Reason[] } {
   const size = Buffer.byteLength(certificate) + Buffer.byteLength(intermediate)
-  if (size > MAX_CHAIN_BYTES) return { placed: [], reasons: [reason('too-large', `All certificates together may have ${MAX_CHAIN_BYTES} bytes.`)] }
+  if (size > MAX_CHAIN_BYTES) return { placed: [], all: [], reasons: [reason('too-large', `All certificates together may have ${MAX_CHAIN_BYTES} bytes.`)] }
   const own = readCertificates(certificate, 'certificate')
   const more = intermediate.trim() === '' ? NOTHING : readCertificates(intermediate, 'intermediate')
   const placed = [...own.placed, ...more.placed]
   const reasons = [...own.reasons, ...more.reasons]
   if (placed.length > MAX_CERTIFICATES) reasons.push(reason('too-many-certificates', `At most ${MAX_CERTIFICATES}; there are ${placed.length}.`))
-  return { placed: withoutDuplicates(placed), reasons }
+  return { placed: withoutDuplicates(placed), all: placed.map(({ certificate }) => certificate), reasons }
 }
 
 const NOTHING = { placed: [], reasons: [] }
@@ -99,6 +100,7 @@ export function readPrivateKey(text: string): KeyResult {
 }
 
 function parseKey({ label, der }: PemBlock): KeyObject | undefined {
+  const { createPrivateKey } = crypto()
   try {
     readDer(der, TAG.sequence)
     if (label === 'RSA PRIVATE KEY') return createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs1' })

@@ -1,5 +1,6 @@
-import { createHash, X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { type PublicKeyFacts, publicKeyFacts, type SignatureFacts, signatureFacts } from './algorithms.ts'
+import { crypto } from './crypto.ts'
 import { bitString, children, DerError, type Element, expectTag, integerBytes, readDer, smallInteger, TAG, time } from './der.ts'
 import { type Extensions, readExtensions } from './extensions.ts'
 import { type Name, readName, sameName } from './names.ts'
@@ -50,7 +51,7 @@ export function readCertificate(der: Uint8Array): Certificate {
   const certificate: Certificate = {
     ...extensions,
     der,
-    fingerprint: createHash('sha256').update(der).digest('hex'),
+    fingerprint: sha256(der),
     version,
     serialNumber: serialText(serialBytes),
     serialBytes,
@@ -82,6 +83,12 @@ function readOptional(optional: readonly Element[]): Extensions {
   return wrapper === undefined ? { listed: new Map(), unknownCritical: [], duplicates: [] } : readExtensions(readDer(wrapper.content))
 }
 
+function sha256(bytes: Uint8Array): string {
+  const { hash, createHash } = crypto()
+  // In one step where this Node has it, which Node 20 has not from the start: a hash that can be fed in parts is a stream.
+  return (hash as typeof hash | undefined)?.('sha256', bytes, 'hex') ?? createHash('sha256').update(bytes).digest('hex')
+}
+
 function serialText(bytes: Uint8Array): string {
   const hex = Buffer.from(bytes[0] === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes).toString('hex')
   return hex.replaceAll(/..(?=.)/g, '$&:')
@@ -102,6 +109,7 @@ export function toX509(certificate: Certificate): X509Certificate {
 }
 
 function parseWithOpenssl(der: Uint8Array): X509Certificate {
+  const { X509Certificate } = crypto()
   try {
     return new X509Certificate(der)
   } catch {

@@ -22,6 +22,8 @@ export interface ChainQuestion {
   readonly clockSkewMs?: number
   /** How many authorities that are not self-issued may stand between leaf and root. Default: as many as they themselves allow. */
   readonly maxAuthorities?: number
+  /** What was checked before, where the same bundle is asked about again. */
+  readonly known?: KnownChecks
   /** Whose profile is asked for besides what every client insists on. Default: nobody's. */
   readonly profileOf?: readonly Place[]
 }
@@ -49,7 +51,7 @@ const MAX_ANCHORS_TRIED = 8
  * predecessor and no fault; any other one is a broken signature.
  */
 export function findChain(question: ChainQuestion): ChainAnswer {
-  const search = startSearch()
+  const search = startSearch(question.known)
   const queue: Path[] = [[question.leaf]]
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const path = queue.shift()
@@ -75,20 +77,27 @@ export function unrelated(leaf: Certificate, others: readonly Certificate[], anc
 type Path = readonly Certificate[]
 type Step = { readonly done: true; readonly open: boolean } | { readonly done: false; readonly longer: readonly Path[] }
 
-interface Search {
-  readonly faults: ChainFault[]
-  readonly budget: Budget
+/** Checks that cost arithmetic, each made once. They hold for one instant: a question's `now`. */
+export interface KnownChecks {
   readonly selfSigned: (certificate: Certificate) => boolean
   readonly signedBy: (certificate: Certificate, issuer: Certificate) => boolean
   readonly issuerFaults: typeof issuerFaults
 }
 
-function startSearch(): Search {
+interface Search extends KnownChecks {
+  readonly faults: ChainFault[]
+  readonly budget: Budget
+}
+
+function startSearch(known = rememberChecks()): Search {
+  return { ...known, faults: [], budget: { comparisons: MAX_COMPARISONS } }
+}
+
+/** The checks of one bundle at one instant. */
+export function rememberChecks(): KnownChecks {
   const signatures = new Map<string, boolean>()
   const faults = new Map<string, Reason[]>()
   return {
-    faults: [],
-    budget: { comparisons: MAX_COMPARISONS },
     selfSigned: (certificate) => remember(signatures, certificate.fingerprint, () => isSelfSigned(certificate)),
     signedBy: (certificate, issuer) => remember(signatures, certificate.fingerprint + issuer.fingerprint, () => isSignedBy(certificate, issuer)),
     issuerFaults: (certificate, options) => remember(faults, certificate.fingerprint, () => issuerFaults(certificate, options)),

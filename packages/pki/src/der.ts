@@ -1,8 +1,50 @@
-/** One element of DER. `bytes` is the whole element, `content` what is inside; both are views of the input. */
-export interface Element {
+/** One element of DER, as a place in its source: most are only walked through, and a view of each would be most of the memory that reading takes. */
+export class Element {
   readonly tag: number
-  readonly bytes: Uint8Array
-  readonly content: Uint8Array
+  readonly #source: Buffer
+  readonly #start: number
+  readonly #from: number
+  readonly #end: number
+
+  /** The element from `start` to `end` of `source`, whose content begins at `from`. */
+  constructor(source: Buffer, start: number, from: number, end: number) {
+    this.tag = source[start] ?? 0
+    this.#source = source
+    this.#start = start
+    this.#from = from
+    this.#end = end
+  }
+
+  /** How many bytes the whole element has. */
+  get size(): number {
+    return this.#end - this.#start
+  }
+
+  /** The whole element. */
+  get bytes(): Uint8Array {
+    return this.#source.subarray(this.#start, this.#end)
+  }
+
+  /** What is inside. */
+  get content(): Uint8Array {
+    return this.#source.subarray(this.#from, this.#end)
+  }
+
+  /** What is inside, as text. */
+  text(encoding: 'latin1' | 'utf8' | 'hex'): string {
+    return this.#source.toString(encoding, this.#from, this.#end)
+  }
+
+  /** The elements inside. */
+  parts(): Element[] {
+    const found: Element[] = []
+    for (let at = this.#from; at < this.#end;) {
+      const element = elementAt(this.#source, at, this.#end)
+      found.push(element)
+      at = element.#end
+    }
+    return found
+  }
 }
 
 export const TAG = {
@@ -32,22 +74,16 @@ export class DerError extends Error {
 
 /** The single element that fills `bytes`; throws DerError for anything else, and for bytes after it. */
 export function readDer(bytes: Uint8Array, tag?: number): Element {
-  const element = elementAt(bytes, 0)
-  if (element.bytes.length !== bytes.length) throw new DerError('bytes after the end', true)
+  const source = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const element = elementAt(source, 0, source.length)
+  if (element.size !== source.length) throw new DerError('bytes after the end', true)
   return expectTag(element, tag)
 }
 
 /** The elements inside a constructed element. */
 export function children(parent: Element): Element[] {
   if ((parent.tag & 0x20) === 0) throw new DerError('a primitive element has no parts')
-  const found: Element[] = []
-  let at = 0
-  while (at < parent.content.length) {
-    const element = elementAt(parent.content, at)
-    found.push(element)
-    at += element.bytes.length
-  }
-  return found
+  return parent.parts()
 }
 
 export function expectTag(element: Element | undefined, tag?: number): Element {
@@ -57,12 +93,12 @@ export function expectTag(element: Element | undefined, tag?: number): Element {
 }
 
 // Definite, minimal lengths and single-byte tags only: all that X.509 needs of DER.
-function elementAt(bytes: Uint8Array, at: number): Element {
-  const tag = bytes[at]
-  const first = bytes[at + 1]
-  if (tag === undefined || first === undefined) throw new DerError('an element is cut off')
+function elementAt(source: Buffer, start: number, end: number): Element {
+  const tag = source[start]
+  const first = source[start + 1]
+  if (tag === undefined || first === undefined || start + 2 > end) throw new DerError('an element is cut off')
   if ((tag & 0x1f) === 0x1f) throw new DerError('tags of several bytes are not used in X.509')
-  let start = at + 2
+  let from = start + 2
   let length = first
   if (first >= 0x80) {
     const count = first & 0x7f
@@ -70,21 +106,22 @@ function elementAt(bytes: Uint8Array, at: number): Element {
     if (count > 4) throw new DerError('a length is too long')
     length = 0
     for (let i = 0; i < count; i++) {
-      const next = bytes[start + i]
-      if (next === undefined) throw new DerError('an element is cut off')
+      const next = source[from + i]
+      if (next === undefined || from + i >= end) throw new DerError('an element is cut off')
       length = length * 256 + next
     }
     if (length < 0x80 || length < 256 ** (count - 1)) throw new DerError('a length is not minimal')
-    start += count
+    from += count
   }
-  if (start + length > bytes.length) throw new DerError('an element is cut off')
-  return { tag, bytes: bytes.subarray(at, start + length), content: bytes.subarray(start, start + length) }
+  if (from + length > end) throw new DerError('an element is cut off')
+  return new Element(source, start, from, from + length)
 }
 
 /** The bytes of an INTEGER, big-endian two's complement, minimal. */
 export function integerBytes(element: Element | undefined, tag: number = TAG.integer): Uint8Array {
   const { content } = expectTag(element, tag)
-  const [first, second] = content
+  const first = content[0]
+  const second = content[1]
   if (first === undefined) throw new DerError('an integer without bytes')
   if (second !== undefined && ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80))) throw new DerError('an integer is not minimal')
   return content
@@ -104,23 +141,29 @@ export function boolean(element: Element | undefined, tag: number = TAG.boolean)
   return content[0] === 0xff
 }
 
+/** From here on, an arc is no longer exact as a number with seven bits more. */
+const LARGE_ARC = 2 ** 46
+
 /** An OBJECT IDENTIFIER in dotted form. */
 export function oid(element: Element | undefined, tag: number = TAG.oid): string {
   const { content } = expectTag(element, tag)
-  if (content.length === 0 || (content.at(-1) ?? 0x80) >= 0x80 || content.length > 64) throw new DerError('a malformed object identifier')
+  const { length } = content
+  if (length === 0 || length > 64 || (content[length - 1] ?? 0x80) >= 0x80) throw new DerError('a malformed object identifier')
   const arcs: (number | bigint)[] = []
-  let arc = 0n
+  let arc: number | bigint = 0
   let fresh = true
-  for (const byte of content) {
+  // By its index: an iterator makes an object for each byte.
+  for (let at = 0; at < length; at++) {
+    const byte = content[at] ?? 0
     if (fresh && byte === 0x80) throw new DerError('an object identifier is not minimal')
-    arc = (arc << 7n) | BigInt(byte & 0x7f)
+    arc = typeof arc === 'number' && arc < LARGE_ARC ? arc * 128 + (byte & 0x7f) : BigInt(arc) * 128n + BigInt(byte & 0x7f)
     fresh = byte < 0x80
     if (!fresh) continue
     if (arcs.length === 0) {
-      const root = arc < 40n ? 0n : arc < 80n ? 1n : 2n
-      arcs.push(root, arc - root * 40n)
+      const root = arc < 40 ? 0 : arc < 80 ? 1 : 2
+      arcs.push(root, typeof arc === 'number' ? arc - root * 40 : arc - BigInt(root * 40))
     } else arcs.push(arc)
-    arc = 0n
+    arc = 0
   }
   return arcs.join('.')
 }
@@ -128,7 +171,7 @@ export function oid(element: Element | undefined, tag: number = TAG.oid): string
 /** The bits of a BIT STRING, as bytes and the number of bits that do not count at the end. */
 export function bitString(element: Element | undefined): { bytes: Uint8Array; unused: number } {
   const { content } = expectTag(element, TAG.bitString)
-  const [unused] = content
+  const unused = content[0]
   if (unused === undefined || unused > 7 || (content.length === 1 && unused > 0)) throw new DerError('a malformed bit string')
   const last = content.at(-1) ?? 0
   if (content.length > 1 && (last & ((1 << unused) - 1)) !== 0) throw new DerError('a bit string with stray bits')
@@ -140,8 +183,9 @@ const GENERALIZED_TIME = /^(\d\d\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
 
 /** A UTCTime or GeneralizedTime in the only forms that RFC 5280 allows. */
 export function time(element: Element | undefined): Date {
-  const { tag, content } = expectTag(element)
-  const text = Buffer.from(content).toString('latin1')
+  const found = expectTag(element)
+  const { tag } = found
+  const text = found.text('latin1')
   const match = tag === TAG.utcTime ? UTC_TIME.exec(text) : tag === TAG.generalizedTime ? GENERALIZED_TIME.exec(text) : null
   if (match === null) throw new DerError('a malformed time')
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number)
@@ -155,11 +199,10 @@ export function time(element: Element | undefined): Date {
 
 /** Text of the string types that names use; undefined for anything else. */
 export function text(element: Element): string | undefined {
-  const bytes = Buffer.from(element.content)
-  if (element.tag === TAG.utf8) return bytes.toString('utf8')
-  if (element.tag === TAG.bmp && bytes.length % 2 === 0) return bytes.swap16().toString('utf16le')
+  if (element.tag === TAG.utf8) return element.text('utf8')
+  if (element.tag === TAG.bmp && element.content.length % 2 === 0) return Buffer.from(element.content).swap16().toString('utf16le')
   // PrintableString, T61String, IA5String, VisibleString
-  return [TAG.printable, 0x14, TAG.ia5, 0x1a].includes(element.tag) ? bytes.toString('latin1') : undefined
+  return [TAG.printable, 0x14, TAG.ia5, 0x1a].includes(element.tag) ? element.text('latin1') : undefined
 }
 
 /** Writes one element around its parts. */

@@ -59,16 +59,16 @@ export function readExtensions(list: Element): Extensions {
   const listed = new Map<string, { critical: boolean; value: Uint8Array }>()
   const duplicates = new Set<string>()
   const unknownCritical: string[] = []
-  let found: Partial<Extensions> = {}
+  const found: Partial<Extensions> = {}
   for (const element of children(expectTag(list, TAG.sequence))) {
-    const [id, second, third] = children(expectTag(element, TAG.sequence))
-    const name = oid(id)
-    const critical = second?.tag === TAG.boolean && boolean(second)
-    const value = expectTag(second?.tag === TAG.boolean ? third : second, TAG.octetString)
+    const parts = children(expectTag(element, TAG.sequence))
+    const name = oid(parts[0])
+    const critical = parts[1]?.tag === TAG.boolean && boolean(parts[1])
+    const { content: value } = expectTag(parts[parts[1]?.tag === TAG.boolean ? 2 : 1], TAG.octetString)
     if (listed.has(name)) duplicates.add(name)
-    listed.set(name, { critical, value: value.content })
+    listed.set(name, { critical, value })
     const read = READERS[name]
-    if (read !== undefined) found = { ...found, ...read(readDer(value.content)) }
+    if (read !== undefined) Object.assign(found, read(readDer(value)))
     else if (critical && !HARMLESS.has(name)) unknownCritical.push(name)
   }
   return { ...found, listed, unknownCritical, duplicates: [...duplicates] }
@@ -102,5 +102,5 @@ function readAuthorityKeyId(value: Element): Partial<Extensions> {
 }
 
 function hex(element: Element): string {
-  return Buffer.from(element.content).toString('hex')
+  return element.text('hex')
 }

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { type Bundle, type Placed, readBundle, readPrivateKey } from './bundle.ts'
 import { type Certificate, isSelfSigned, toPem, toX509 } from './certificate.ts'
 import { CLOCK_SKEW_MS, leafFaults } from './certificate-rules.ts'
-import { findChain, unrelated } from './chain.ts'
+import { findChain, type KnownChecks, rememberChecks, unrelated } from './chain.ts'
 import { covers } from './host-names.ts'
 import { type Position, type Reason, reason } from './reasons.ts'
 import { readTrust, type Trust } from './trust.ts'
@@ -58,11 +58,38 @@ export type Examination = Omit<GateQuestion, 'privateKey'> & { readonly privateK
 
 /** The gate's word on a bundle whose key is not at hand (a linter's question); the same rules, the same words. */
 export function examine(question: Examination): Verdict {
-  const { placed, reasons } = readBundle(question.bundle)
+  return openQuestion(question).judge(question.rules)
+}
+
+/** A question whose texts have been read. */
+export interface Opened {
+  /** Every certificate of the bundle, in its order; absent where anything of it cannot be read. */
+  readonly certificates?: readonly Certificate[]
+  /** The gate's word by these rules. */
+  readonly judge: (rules: GateQuestion['rules']) => Verdict
+}
+
+/** Reads the texts of a question once: for who asks by more than one set of rules, and shows what was read. */
+export function openQuestion(question: Examination): Opened {
+  const { placed, all, reasons } = readBundle(question.bundle)
   const { key, reasons: keyReasons = [] } = question.privateKey === undefined ? {} : readPrivateKey(question.privateKey)
   const trust = question.trust === undefined ? undefined : readTrust(question.trust)
   const unreadable = [...reasons, ...keyReasons, ...(trust?.reasons ?? [])]
-  if (unreadable.length > 0) return { accept: false, reasons: unreadable }
+  const certificates = reasons.length > 0 ? {} : { certificates: all }
+  if (unreadable.length > 0) return { ...certificates, judge: () => ({ accept: false, reasons: unreadable }) }
+  const known = rememberChecks()
+  return { ...certificates, judge: (rules) => judge({ placed, key, anchors: trust?.anchors, known }, rules === undefined ? question : { ...question, rules }) }
+}
+
+interface Read {
+  readonly placed: readonly Placed[]
+  readonly key: KeyObject | undefined
+  readonly anchors: ((certificate: Certificate) => readonly Certificate[]) | undefined
+  readonly known: KnownChecks
+}
+
+function judge(read: Read, question: Examination): Verdict {
+  const { placed, key } = read
   const leaf = chooseLeaf(placed, key)
   if (leaf === undefined) return { accept: false, reasons: [reason('leaf-missing', undefined, placed[0]?.position)] }
   const findings = [
@@ -72,7 +99,7 @@ export function examine(question: Examination): Verdict {
     names(leaf, question),
     age(leaf, question),
   ]
-  const { chain, ...chainFindings } = judgeChain(leaf, placed, question, trust?.anchors)
+  const { chain, ...chainFindings } = judgeChain(leaf, read, question)
   const refusals = [...findings, chainFindings].flatMap(({ refusals }) => refusals)
   if (refusals.length > 0) return { accept: false, reasons: distinct(refusals) }
   const { fingerprint, notBefore, notAfter } = leaf.certificate
@@ -165,12 +192,7 @@ function age({ certificate, position }: Placed, { inPlace }: Examination): Findi
   return older ? refuse(reason('older-than-in-place', `The one in place began ${inPlace.notBefore.toISOString()}.`, position)) : FINE
 }
 
-function judgeChain(
-  leaf: Placed,
-  placed: readonly Placed[],
-  question: Examination,
-  anchors: ((certificate: Certificate) => readonly Certificate[]) | undefined,
-): Finding & { readonly chain: readonly Certificate[] } {
+function judgeChain(leaf: Placed, { placed, anchors, known }: Read, question: Examination): Finding & { readonly chain: readonly Certificate[] } {
   const { accept, now, clockSkewMs, maxAuthorities } = question
   const positions = new Map(placed.map(({ certificate, position }) => [certificate, position]))
   const others = placed.filter((other) => other !== leaf).map(({ certificate }) => certificate)
@@ -181,6 +203,7 @@ function judgeChain(
     leaf: leaf.certificate,
     others,
     now,
+    known,
     profileOf: profileOf(question),
     ...(clockSkewMs === undefined ? {} : { clockSkewMs }),
     ...(maxAuthorities === undefined ? {} : { maxAuthorities }),

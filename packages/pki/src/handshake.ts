@@ -15,9 +15,8 @@ export async function provesPair(chain: string, privateKey: string, { signal }: 
   await new Promise((resolve) => setImmediate(resolve))
   try {
     const shown = await shakeHands(chain, privateKey, signal)
-    const { fingerprint } = readCertificate(leaf.der)
-    if (readCertificate(shown).fingerprint !== fingerprint) return { proven: false, message: 'The handshake showed another certificate.' }
-    return { proven: true, fingerprint }
+    if (Buffer.compare(shown, leaf.der) !== 0) return { proven: false, message: 'The handshake showed another certificate.' }
+    return { proven: true, fingerprint: readCertificate(leaf.der).fingerprint }
   } catch (error) {
     return { proven: false, message: `The handshake failed (${codeOf(error)}).` }
   }

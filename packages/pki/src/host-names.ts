@@ -1,4 +1,3 @@
-import { domainToASCII } from 'node:url'
 import { ipBytes } from './ip.ts'
 import { ipText } from './names.ts'
 
@@ -17,7 +16,7 @@ export function covers(names: { readonly dnsNames: readonly string[]; readonly i
 function normalHost(host: string): string {
   const bare = host.replace(/\.$/, '').toLowerCase()
   // Most hosts are plain already; a host bound as a wildcard is covered only by the same wildcard.
-  return /^(?:\*\.)?[a-z0-9_.-]*$/.test(bare) ? bare : domainToASCII(bare)
+  return /^(?:\*\.)?[a-z0-9_.-]*$/.test(bare) ? bare : process.getBuiltinModule('node:url').domainToASCII(bare)
 }
 
 function matches(pattern: string, host: string): boolean {

@@ -83,20 +83,21 @@ export function readGeneralName(element: Element): GeneralName {
   return { kind, value: generalNameText(kind, element), raw: element.content }
 }
 
-function generalNameText(kind: GeneralNameKind, { content }: Element): string {
+function generalNameText(kind: GeneralNameKind, element: Element): string {
   switch (kind) {
     case 'email':
     case 'dns':
     case 'uri': {
-      if (content.some((byte) => byte > 0x7e || byte < 0x20)) throw new DerError('a name with characters outside ASCII')
-      return Buffer.from(content).toString('latin1')
+      const value = element.text('latin1')
+      if (/[^ -~]/.test(value)) throw new DerError('a name with characters outside ASCII')
+      return value
     }
     case 'ip':
-      return ipText(content)
+      return ipText(element.content)
     case 'directory':
-      return readName(readDer(content, TAG.sequence)).text
+      return readName(readDer(element.content, TAG.sequence)).text
     default:
-      return Buffer.from(content).toString('hex')
+      return element.text('hex')
   }
 }
 

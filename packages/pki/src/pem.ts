@@ -40,10 +40,10 @@ export function parsePem(input: string | Uint8Array): PemResult {
 
 /** PEM text of DER bytes: lines of 64 characters, a line break at the end. */
 export function writePem(label: string, der: Uint8Array): string {
-  const body = Buffer.from(der)
-    .toString('base64')
-    .replaceAll(/.{64}(?=.)/g, '$&\n')
-  return `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`
+  const base64 = Buffer.from(der).toString('base64')
+  let body = ''
+  for (let at = 0; at < base64.length; at += 64) body += `${base64.slice(at, at + 64)}\n`
+  return `-----BEGIN ${label}-----\n${body === '' ? '\n' : body}-----END ${label}-----\n`
 }
 
 /** The fault as a reason of a field. */
@@ -93,6 +93,7 @@ function decodeBase64(base64: string): Uint8Array | undefined {
 
 // Something that wants to be a boundary and is not one: say which of the usual accidents it was.
 function brokenBoundary(line: string): ReasonCode | undefined {
+  if (!line.includes('--')) return undefined
   const at = line.search(/-----(?:BEGIN|END) /)
   if (at < 0) return /^-{2,} ?(?:BEGIN|END) /.test(line) ? 'bad-boundary' : undefined
   if (line.includes('-\\n', at) || line.includes('-\\r', at)) return 'literal-newlines'

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import { readCertificates } from './bundle.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
 import { parsePem } from './pem.ts'
@@ -19,8 +18,8 @@ export function readTrust(trust: Trust): { anchors: Anchors; reasons: readonly R
 
 let publicByName: Anchors | undefined
 
-// Loaded by the first that trusts the public roots. Not process.getBuiltinModule: not every Node 20 that runs sync's bundle has it.
-const tls = (): typeof import('node:tls') => createRequire(process.execPath)('node:tls')
+// Loaded by the first that trusts the public roots.
+const tls = () => process.getBuiltinModule('node:tls')
 
 // Reading all public roots takes some ten milliseconds; only a renewal that asks for them pays, and once.
 function publicAnchors(certificate: Certificate): readonly Certificate[] {

@@ -1,4 +1,5 @@
-import { type KeyObject, verify } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { crypto } from './crypto.ts'
 
 /** What a signature's name (algorithms.ts) asks for: the kind of key, and the hash; Ed25519 has its own within. */
 const VERIFIERS: Readonly<Record<string, readonly [kind: string, hash: string | null]>> = {
@@ -22,5 +23,5 @@ const VERIFIERS: Readonly<Record<string, readonly [kind: string, hash: string | 
 export function verifies({ name, key, data, signature }: { name: string; key: KeyObject; data: Uint8Array; signature: Uint8Array }): boolean | undefined {
   const [kind, hash] = (Object.hasOwn(VERIFIERS, name) ? VERIFIERS[name] : undefined) ?? []
   if (kind === undefined) return undefined
-  return key.asymmetricKeyType === kind && verify(hash, data, key, signature)
+  return key.asymmetricKeyType === kind && crypto().verify(hash, data, key, signature)
 }

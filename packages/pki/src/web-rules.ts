@@ -59,11 +59,19 @@ function criticalityFaults({ listed, subject }: Certificate, place: Place): Reas
     .map(([, name, critical]) => reason('criticality', `The ${name} must ${critical ? '' : 'not '}be critical.`))
 }
 
-const HOST_NAME = /^(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i
+const LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i
+
+function isHostName(name: string): boolean {
+  if (name.length > 253) return false
+  return name
+    .replace(/^\*\./, '')
+    .split('.')
+    .every((label) => label.length <= 63 && LABEL.test(label))
+}
 
 function nameFaults({ subject, altNames = [], dnsNames, ipAddresses, basicConstraints }: Certificate, place: Place): Reason[] {
   if (place !== 'leaf') return subject.key.length === 0 ? [reason('nameless-authority')] : []
-  const malformed = altNames.filter(({ kind, value }) => kind === 'dns' && (!HOST_NAME.test(value) || value.length > 253)).map(({ value }) => value)
+  const malformed = altNames.filter(({ kind, value }) => kind === 'dns' && !isHostName(value)).map(({ value }) => value)
   const faults = malformed.length > 0 ? [reason('bad-alternative-name', `It is ${malformed.slice(0, 3).join(', ')}.`)] : []
   const { commonName } = subject
   if (commonName === undefined || basicConstraints?.ca === true || isAmong(commonName, dnsNames, ipAddresses)) return faults

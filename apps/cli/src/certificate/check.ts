@@ -1,4 +1,5 @@
-import { examine, MENDS, provesPair, type Reason } from '@everleaf/pki'
+import { openQuestion, provesPair, type Reason } from '@everleaf/pki'
+import { MENDS } from '@everleaf/pki/advice'
 import { WrongUse } from '../home.ts'
 import type { Terminal } from '../terminal.ts'
 import { leafOf, read, readable, save, secondsOf, timeOf, trustOf } from './input.ts'
@@ -88,11 +89,12 @@ async function judge(files: readonly string[], { key, host = [], trust }: CheckO
     mend: MENDS[code],
     ...(position === undefined ? {} : placeIn(position, { texts, key, trust })),
   })
-  const certificates = readable(text).map(shown)
+  const opened = openQuestion(question)
+  const certificates = (opened.certificates ?? readable(text)).map(shown)
   // What only the profile of public authorities forbids is worth knowing, and no fault of a private one.
-  const strict = examine({ ...question, rules: 'web' })
+  const strict = opened.judge('web')
   // Usually there is nothing, and the question need not be asked again by the rules of clients.
-  const verdict = strict.accept || trust === 'public' ? strict : examine(question)
+  const verdict = strict.accept || trust === 'public' ? strict : opened.judge('clients')
   if (!verdict.accept) return { fit: false, certificates, faults: verdict.reasons.map(finding), warnings: [] }
   const proof = privateKey === undefined ? undefined : await provesPair(verdict.chain, privateKey)
   if (proof?.proven === false) {

@@ -1,4 +1,5 @@
-import { MENDS, REASONS, type ReasonCode, WHYS } from '@everleaf/pki'
+import { REASONS, type ReasonCode } from '@everleaf/pki'
+import { MENDS, WHYS } from '@everleaf/pki/advice'
 import { WrongUse } from '../home.ts'
 import { suggest } from '../ibmcloud/suggest.ts'
 import type { Terminal } from '../terminal.ts'

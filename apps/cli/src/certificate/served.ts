@@ -1,7 +1,6 @@
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
-import { type Certificate, examine, MENDS, type Reason, toPem, type Trust } from '@everleaf/pki'
+import { type Certificate, examine, openQuestion, type Reason, toPem, type Trust } from '@everleaf/pki'
+import { MENDS } from '@everleaf/pki/advice'
 import type { World } from '@everleaf/world'
 import { WrongUse } from '../home.ts'
 import { readEach } from './input.ts'
@@ -41,6 +40,10 @@ export interface Served {
   readonly faults: readonly Finding[]
   readonly warnings: readonly Finding[]
 }
+
+// Loaded by the first look: a check of a file is to start without them.
+const isIP = (text: string) => process.getBuiltinModule('node:net').isIP(text)
+const lookup = (host: string) => process.getBuiltinModule('node:dns/promises').lookup(host, { all: true })
 
 /** A name with more addresses than this in a family is a service of thousands of machines, whose each one nobody means. */
 const MAX_ADDRESSES = 4
@@ -107,7 +110,7 @@ async function addressesOf({ host, port }: { host: string; port: number }, { lim
   if (isIP(host) !== 0) return [{ address: host, port }]
   const stop = new AbortController()
   try {
-    const found = await Promise.race([lookup(host, { all: true }), world.sleep(limitMs, stop.signal).then(() => [])])
+    const found = await Promise.race([lookup(host), world.sleep(limitMs, stop.signal).then(() => [])])
     return [4, 6].flatMap((family) =>
       found
         .filter((one) => one.family === family)
@@ -163,7 +166,8 @@ function judge({ certificates, pem, seen }: Chain, host: string, { hosts, trust,
   const told = (reason: Reason): Finding => ({ ...reasonFound(reason), ...(reason.code === 'missing-intermediate' ? sendTheChain(reason, leaf) : {}), seen })
   const other = expected === undefined || leaf?.fingerprint === expected.fingerprint
   const compared = other ? [] : [{ ...finding('not-the-file', comparison(leaf, expected)), seen }]
-  const verdict = examine(asked)
+  const opened = openQuestion(asked)
+  const verdict = opened.judge(undefined)
   if (!verdict.accept) {
     const untrusted = verdict.reasons.some(({ code }) => code === 'untrusted')
     // Where nothing leads to a root, that the server left its issuer out is the usual cause, and says more.
@@ -171,7 +175,7 @@ function judge({ certificates, pem, seen }: Chain, host: string, { hosts, trust,
     const missing = alone?.accept === false ? alone.reasons.filter(({ code }) => code === 'missing-intermediate') : []
     return { faults: [...missing.map(told), ...verdict.reasons.map(told), ...compared], warnings: [] }
   }
-  const strict = examine({ ...asked, rules: 'web' })
+  const strict = opened.judge('web')
   return { faults: compared, warnings: [...verdict.warnings, ...(strict.accept ? [] : strict.reasons)].map(told) }
 }
 
