@@ -9,16 +9,14 @@ const PACKAGES = {
 const LEAST = 26
 
 /** Where Node keeps what it compiled, for all programs of this checkout: a third of a start, and all of the taking out of types. */
-export const COMPILE_CACHE = `${rootFolder()}node_modules/.cache/everleaf`
+const COMPILE_CACHE = `${rootFolder()}node_modules/.cache/everleaf`
 
 /** The path of a Node of at least version 26, or undefined with a sentence on standard error. */
-export async function findNode() {
+function findNode() {
   if (Number(process.versions.node.split('.')[0]) >= LEAST) return process.execPath
   const name = PACKAGES[`${process.platform}-${process.arch}`]
   try {
-    // Not imported above: where this Node is the right one, it is not needed.
-    const { createRequire } = await import('node:module')
-    if (name !== undefined) return createRequire(import.meta.url).resolve(name)
+    if (name !== undefined) return require.resolve(name)
   } catch {
     // Not installed: said below.
   }
@@ -29,8 +27,9 @@ export async function findNode() {
   return undefined
 }
 
-/** Where Everleaf is installed, with a slash at its end; what url.fileURLToPath does, without loading it. */
-export function rootFolder() {
-  const path = decodeURIComponent(new URL('..', import.meta.url).pathname)
-  return process.platform === 'win32' ? path.slice(1) : path
+/** Where Everleaf is installed, with a slash at its end. */
+function rootFolder() {
+  return __dirname.slice(0, -'bin'.length)
 }
+
+module.exports = { COMPILE_CACHE, findNode, rootFolder }

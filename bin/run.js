@@ -1,12 +1,12 @@
 // Runs a file under the Node that Everleaf needs, passes signals on and mirrors the exit status.
-import { spawn } from 'node:child_process'
-import { constants } from 'node:os'
-import { COMPILE_CACHE } from './node26.js'
+const { spawn } = require('node:child_process')
+const { constants } = require('node:os')
+const { COMPILE_CACHE } = require('./node26.js')
 
 const WRONG_MACHINE = 3
 
 /** Starts `file` with `args` under `node`, undefined where there is none; the process ends with the child's status. */
-export function run(node, file, args) {
+function run(node, file, args) {
   if (node === undefined) process.exit(WRONG_MACHINE)
   const env = { NODE_NO_WARNINGS: '1', NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env }
   const child = spawn(node, [file, ...args], { stdio: 'inherit', env })
@@ -19,3 +19,5 @@ export function run(node, file, args) {
   })
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
 }
+
+module.exports = { run }

@@ -1,6 +1,6 @@
 // Runs one of the project's own tools: node bin/with-node.js tools/check.ts …
-import { findNode } from './node26.js'
-import { run } from './run.js'
+const { findNode } = require('./node26.js')
+const { run } = require('./run.js')
 
 const [file, ...args] = process.argv.slice(2)
-run(await findNode(), file, args)
+run(findNode(), file, args)

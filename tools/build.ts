@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { type BuildOptions, build } from 'esbuild'
 import { BUNDLE } from './bundle-options.ts'
+import { makeCommandFiles } from './command-files.ts'
 
 const common = {
   ...BUNDLE,
@@ -15,17 +16,13 @@ await import('../apps/sync/build.ts')
 // Core and the issuing of certificates are chunks of their own: edge does not load them.
 await build({
   ...common,
-  entryPoints: {
-    everleaf: 'apps/everleaf/src/main.ts',
-    cli: 'apps/cli/src/main.ts',
-    ibmcloud: 'apps/cli/src/ibmcloud/main.ts',
-    certificate: 'apps/cli/src/certificate/main.ts',
-  },
+  entryPoints: { everleaf: 'apps/everleaf/src/main.ts', cli: 'apps/cli/src/main.ts' },
   outdir: 'dist',
   outExtension: { '.js': '.mjs' },
   splitting: true,
   chunkNames: 'chunks/[name]-[hash]',
 })
+await makeCommandFiles('dist', { follow: false })
 await build({ ...common, entryPoints: ['runtime/engine-local/src/spawner.ts'], outfile: 'dist/spawner.mjs', banner: { js: '' } })
 cpSync('apps/sync/dist', 'dist/sync', { recursive: true })
 cpSync('samples/site', 'dist/site', { recursive: true })

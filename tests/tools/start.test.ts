@@ -1,47 +1,94 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { eventually, ROOT } from '../support/platform.ts'
 
-type Find = (files: typeof fs, of: { folder: string; role: string; base: string }) => string | undefined
-const { bundleOf } = (await import(join(ROOT, 'bin/start.js'))) as { bundleOf: Find }
+type Place = { folder: string; role: string; base: string }
+type Start = {
+  commandOf: (of: Place) => { file: string; text: string } | undefined
+  codeFileOf: (file: string, typed: readonly string[]) => string
+}
+const { commandOf, codeFileOf } = createRequire(import.meta.url)(join(ROOT, 'bin/everleaf')) as Start
 
 function made() {
   const base = `${fs.mkdtempSync(join(tmpdir(), 'ev-'))}/`
   fs.writeFileSync(`${base}a.ts`, 'one')
+  fs.writeFileSync(`${base}command-1.js`, 'its text')
   const { mtimeMs, size } = fs.statSync(`${base}a.ts`)
-  fs.writeFileSync(`${base}command.json`, JSON.stringify([['a.ts', mtimeMs, size]]))
-  return { base, found: () => bundleOf(fs, { folder: base.slice(0, -1), role: 'command', base }), [Symbol.dispose]: () => fs.rmSync(base, { recursive: true }) }
+  fs.writeFileSync(`${base}command.json`, JSON.stringify({ file: 'command-1.js', sources: [['a.ts', mtimeMs, size]] }))
+  return { base, found: () => commandOf({ folder: base.slice(0, -1), role: 'command', base }), [Symbol.dispose]: () => fs.rmSync(base, { recursive: true }) }
 }
 
 test('a command starts from its one file while its sources are those that it was made of', () => {
   using place = made()
-  assert.equal(place.found(), `${place.base}command.mjs`)
+  assert.deepEqual(place.found(), { file: `${place.base}command-1.js`, text: 'its text' })
 })
 
 for (const [what, change] of [
-  ['is changed', (file: string) => fs.writeFileSync(file, 'another')],
-  ['is older', (file: string) => fs.utimesSync(file, 1, 1)],
-  ['is gone', (file: string) => fs.rmSync(file)],
-] as const)
-  test(`a command starts from its source once one file of it ${what}`, () => {
+  ['one source of it is changed', ({ base }) => fs.writeFileSync(`${base}a.ts`, 'another')],
+  ['one source of it is older', ({ base }) => fs.utimesSync(`${base}a.ts`, 1, 1)],
+  ['one source of it is gone', ({ base }) => fs.rmSync(`${base}a.ts`)],
+  ['its file is gone', ({ base }) => fs.rmSync(`${base}command-1.js`)],
+  ['its list is cut off', ({ base }) => fs.truncateSync(`${base}command.json`, 20)],
+] satisfies readonly (readonly [string, (place: { base: string }) => void])[])
+  test(`a command starts from its source once ${what}`, () => {
     using place = made()
-    change(`${place.base}a.ts`)
+    change(place)
     assert.equal(place.found(), undefined)
   })
 
-test('the first command of a checkout starts from source and makes the one file behind itself, which the next one takes', { timeout: 60_000 }, async () => {
+test('what was compiled is kept by the text of the file, the Node and the words of the command', () => {
+  const node = `${process.version}-${process.arch}`
+  assert.equal(codeFileOf('/x/ibmcloud-1.js', ['ce', 'app', 'get', '-n', 'app']), `/x/ibmcloud-1.${node}.ce.app.get.code`)
+  assert.equal(codeFileOf('/x/ibmcloud-1.js', ['ce', 'app', 'get', 'more', 'words']), `/x/ibmcloud-1.${node}.ce.app.get.code`)
+  assert.equal(codeFileOf('/x/certificate-1.js', ['certificate', 'check', '../../up.pem']), `/x/certificate-1.${node}.certificate.check.code`)
+  assert.equal(codeFileOf('/x/ibmcloud-1.js', []), `/x/ibmcloud-1.${node}..code`)
+})
+
+test('the first command of a checkout starts from source and makes the one file behind itself, which the next ones take', { timeout: 120_000 }, async () => {
   using place = copy()
-  const version = () => execFileSync(process.execPath, [join(place.base, 'bin/ibmcloud'), '--version'], { encoding: 'utf8' })
+  const version = () => execFileSync(process.execPath, [join(place.base, 'bin/ibmcloud'), 'version'], { encoding: 'utf8' })
+  const folder = join(place.base, 'node_modules/.cache/everleaf-commands')
+  const named = (ending: string) => fs.readdirSync(folder).filter((name) => name.startsWith('ibmcloud-') && name.endsWith(ending))
   const shown = version()
-  const file = join(place.base, 'node_modules/.cache/everleaf-commands/ibmcloud.mjs')
-  await eventually('the one file is made', () => fs.existsSync(file.replace('.mjs', '.json')))
-  fs.writeFileSync(file, "console.log('from the one file')")
+  await eventually('the one file is made', () => fs.existsSync(join(folder, 'ibmcloud.json')) && !fs.existsSync(join(folder, 'making')))
+  assert.deepEqual(named('.code'), [])
+  assert.equal(version(), shown)
+  // What this command compiled is there for the next one, which runs the same.
+  const [code = ''] = named('.code')
+  assert.match(code, /\.version\.code$/)
+  assert.equal(version(), shown)
+  // Damaged, or of another V8: it is compiled anew, and nothing is lost.
+  fs.truncateSync(join(folder, code), 100)
+  assert.equal(version(), shown)
+  const [file = ''] = named('.js')
+  fs.writeFileSync(join(folder, file), "(function () { console.log('from the one file') })")
+  fs.rmSync(join(folder, code))
   assert.equal(version(), 'from the one file\n')
-  assert.doesNotMatch(shown, /from the one file/)
+  // A source that has changed: from source, and another file behind it.
+  fs.appendFileSync(join(place.base, 'apps/cli/src/ibmcloud/core/version.ts'), "\nconsole.log('changed')\n")
+  assert.equal(version(), `changed\n${shown}`)
+  await eventually('another one is made', () => named('.js').length === 1 && named('.js')[0] !== file && !fs.existsSync(join(folder, 'making')))
+  assert.equal(version(), `changed\n${shown}`)
+  assert.equal(named('.code').length, 1)
+})
+
+test('a command that fails or asks for help keeps nothing of what it compiled', { timeout: 120_000 }, async () => {
+  using place = copy()
+  const run = (...words: readonly string[]) => spawnSync(process.execPath, [join(place.base, 'bin/everleaf'), 'certificate', ...words], { encoding: 'utf8' })
+  const folder = join(place.base, 'node_modules/.cache/everleaf-commands')
+  run('--help')
+  await eventually('the one file is made', () => fs.existsSync(join(folder, 'certificate.json')) && !fs.existsSync(join(folder, 'making')))
+  assert.equal(run('check', '/nowhere.pem').status, 2)
+  assert.equal(run('explain', '--help').status, 0)
+  const kept = () => fs.readdirSync(folder).filter((name) => name.endsWith('.code')).length
+  assert.equal(kept(), 0)
+  assert.equal(run('explain', 'expired').status, 0)
+  assert.equal(kept(), 1)
 })
 
 /** This checkout without what was made of it. */

@@ -30,7 +30,7 @@ const { status, problem } = await run(process.argv.slice(2), {
   root: isSource ? root : join(root, '..'),
   syncFolder,
   interrupted,
-  ask: processScreen({ quiet: false }).ask,
+  ask: processScreen({ quiet: false, write }).ask,
 })
 if (problem !== undefined) process.stderr.write(`everleaf: ${problem}\n`)
 process.exitCode = status

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import type { Found } from './home.ts'
 
-// Not by import: see packages/world/src/http.ts.
-const { request } = process.getBuiltinModule('node:http')
+// Not by import: see packages/world/src/http.ts. Loaded by the first question.
+const http = () => process.getBuiltinModule('node:http')
 
 export type Status = {
   readonly ready: boolean
@@ -23,7 +23,7 @@ export function askPlatform<T>(
   { method, path, body, timeoutMs = 5_000 }: { method: 'GET' | 'POST'; path: string; body?: unknown; timeoutMs?: number },
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath: join(root, 'run', 'edge.sock'), method, path, timeout: timeoutMs }, (response) => {
+    const outgoing = http().request({ socketPath: join(root, 'run', 'edge.sock'), method, path, timeout: timeoutMs }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk

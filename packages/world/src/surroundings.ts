@@ -1,11 +1,10 @@
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** `EVERLEAF_HOME`, else `$XDG_DATA_HOME/everleaf`, else `~/.local/share/everleaf`; absolute. */
 export function homeFolder(env: Environment): string {
-  return resolve(env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'everleaf'))
+  return resolve(env.EVERLEAF_HOME || join(env.XDG_DATA_HOME || join(process.getBuiltinModule('node:os').homedir(), '.local', 'share'), 'everleaf'))
 }
 
 /** Milliseconds of `EVERLEAF_CLOCK_OFFSET`, by which our clock is ahead of the machine's; throws a `Refusal` that says what to write. */

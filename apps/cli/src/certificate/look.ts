@@ -1,8 +1,13 @@
-import { connect as connectTcp, type Socket } from 'node:net'
-import { Duplex } from 'node:stream'
-import { connect as connectTls, createSecureContext, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import type { World } from '@everleaf/world'
 import type { ServedCode } from './served-reasons.ts'
+
+// Loaded by the first look: a check of a file is to start without them.
+const net = () => process.getBuiltinModule('node:net')
+const tls = () => process.getBuiltinModule('node:tls')
+const stream = () => process.getBuiltinModule('node:stream')
 
 export const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
 export type Version = (typeof VERSIONS)[number]
@@ -24,7 +29,7 @@ const MAX_BYTES_KEPT = 262_144
 
 /** One whole handshake of one version, with whatever certificate and from whomever. Never throws; ends within the limit. */
 export function look(target: Target, world: Pick<World, 'after'>): Promise<Look> {
-  const raw = connectTcp({ host: target.address, port: target.port })
+  const raw = net().connect({ host: target.address, port: target.port })
   const tap = tapped(raw)
   let connected = false
   raw.once('connect', () => (connected = true))
@@ -54,15 +59,17 @@ export function look(target: Target, world: Pick<World, 'after'>): Promise<Look>
 
 function shake(stream: Duplex, { serverName, version }: Target): TLSSocket {
   // No roots and no level of security: whatever is served is to be seen, and the gate says what is wrong with it.
+  const { connect, createSecureContext } = tls()
   const secureContext = createSecureContext({ ca: [], ciphers: 'DEFAULT@SECLEVEL=0', minVersion: version, maxVersion: version })
-  return connectTls({ socket: stream, secureContext, rejectUnauthorized: false, ...(serverName === undefined ? {} : { servername: serverName }) })
+  return connect({ socket: stream, secureContext, rejectUnauthorized: false, ...(serverName === undefined ? {} : { servername: serverName }) })
 }
 
 /** The connection, and what its far side said so far. */
 function tapped(raw: Socket): { stream: Duplex; heard: () => Buffer } {
   const kept: Buffer[] = []
   let bytes = 0
-  const stream = new Duplex({
+  const { Duplex } = stream()
+  const tap = new Duplex({
     read: () => void raw.resume(),
     write: (chunk, _encoding, done) => void raw.write(chunk, () => done()),
     final: (done) => void raw.end(done),
@@ -70,11 +77,11 @@ function tapped(raw: Socket): { stream: Duplex; heard: () => Buffer } {
   raw.on('data', (chunk: Buffer) => {
     bytes += chunk.length
     if (bytes <= MAX_BYTES_KEPT) kept.push(chunk)
-    if (!stream.push(chunk)) raw.pause()
+    if (!tap.push(chunk)) raw.pause()
   })
-  raw.once('end', () => stream.push(null))
-  stream.on('error', () => {}) // the TLS socket above says the same
-  return { stream, heard: () => Buffer.concat(kept) }
+  raw.once('end', () => tap.push(null))
+  tap.on('error', () => {}) // the TLS socket above says the same
+  return { stream: tap, heard: () => Buffer.concat(kept) }
 }
 
 /** What was sent: as it stood on the wire in TLS 1.2; by 1.3 it is sealed, and Node gives the ones that issued each other. */

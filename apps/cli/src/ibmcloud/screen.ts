@@ -10,11 +10,11 @@ export type Screen = {
   ask(question: string): Promise<boolean | undefined>
 }
 
-/** The screen of a real process. */
-export function processScreen(options: { quiet: boolean }): Screen {
+/** The screen of a real process. `write` leads to its standard output. */
+export function processScreen({ quiet, write }: { quiet: boolean; write: (text: string) => void }): Screen {
   return {
-    result: (text) => void process.stdout.write(`${text}\n`),
-    note: (text) => void (options.quiet || process.stdout.write(`${text}\n`)),
+    result: (text) => write(`${text}\n`),
+    note: (text) => void (quiet || write(`${text}\n`)),
     warn: (text) => void process.stderr.write(`${text}\n`),
     async ask(question) {
       // Looked at only here: opening standard input takes 7 ms.
