@@ -269,6 +269,9 @@ test('a project is made without being selected, selected, and left again when it
   assert.match(shown, new RegExp(`^https://named\\.${other.kube_config_context}\\.${other.domain}(:\\d+)?$`, 'm'))
   assert.match((await ibmcloud('ce', 'project', 'select', '-n', 'other', '--kubecfg')).stderr, /no Kubernetes/)
   await done('ce', 'project', 'delete', '-n', 'other', '-f', '--hard')
+  await done('ce', 'project', 'create', '--name', 'other')
+  assert.notEqual((await json<{ guid: string }>('ce', 'proj', 'current')).guid, guid)
+  await done('ce', 'project', 'delete', '-n', 'other', '-f')
   assert.equal((await json<{ guid: string }>('ce', 'proj', 'current')).guid, own.guid)
 })
 

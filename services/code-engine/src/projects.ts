@@ -19,6 +19,8 @@ const NewProject = Type.Object({
   tags: maybe(Type.Array(Type.String({ maxLength: 128 }), { maxItems: 100 })),
 })
 
+const Removal = Type.Object({ ...Versioned.properties, hard: Type.Optional(Type.Enum(['true', 'false'])) })
+
 /** Official clients send a create twice when the first answer is lost: the same caller gets the same project for this long. */
 const SAME_CREATE_MS = 60_000
 /** A soft-deleted project can be restored for this long; its name stays taken. */
@@ -87,18 +89,26 @@ export const get = lookup({
   },
 })
 
-/** Soft: what is in it stays for seven days, but runs and serves no more. */
+/**
+ * Soft: what is in it stays for seven days, but runs and serves no more. With `hard=true`, of Everleaf's own because IBM's REST API has it not, it
+ * and its name are given up at once.
+ */
 export const remove = operation({
+  query: Removal,
   status: 202,
   resource: async ({ db }, params) => projectResource(await find(db, params)),
-  async run(context, { params }) {
+  async run(context, { params, query }) {
     const { db, tx, deps, world } = context
     const row = await find(db, params)
     if (row.status === 'soft_deleted') return undefined
-    const now = world.now()
-    await db.updateTable('ce_projects').set({ status: 'soft_deleted', deleted_at: now.getTime() }).where('id', '=', row.id).execute()
+    const endsAt = world.now().getTime() + (query.hard === 'true' ? 0 : KEPT_MS)
+    await db
+      .updateTable('ce_projects')
+      .set({ status: 'soft_deleted', deleted_at: endsAt - KEPT_MS })
+      .where('id', '=', row.id)
+      .execute()
     await deps.platform.instances.remove(tx, row.id)
-    await enqueue(tx, world, 'code-engine.purge-project', { project: row.id }, { key: row.id, at: new Date(now.getTime() + KEPT_MS) })
+    await enqueue(tx, world, 'code-engine.purge-project', { project: row.id }, { key: row.id, at: new Date(endsAt) })
     handOver(context, await projectGone(context, row))
     return undefined
   },

@@ -35,6 +35,25 @@ test('a create that is sent again by its own caller gives the same project; late
   assert.equal((await call('POST', '/projects', { body: { name: 'demo' } })).status, 409)
 })
 
+test('a project that is deleted hard is gone at once, and its name is free', async () => {
+  const platform = await startPlatform()
+  const { call, world, runJobs } = platform
+  const project = await newProject(platform)
+  await call('POST', `${project.at}/config_maps`, { body: { name: 'map', data: { a: 'b' } } })
+  assert.equal((await call('DELETE', `${project.at}?hard=maybe`)).status, 400)
+  assert.equal((await call('DELETE', `${project.at}?hard=true`)).status, 202)
+  await runJobs()
+  assert.equal((await call('GET', project.at)).status, 404)
+  const again = await newProject(platform)
+  assert.notEqual(again.id, project.id)
+  assert.equal((await call('GET', `${again.at}/config_maps/map`)).status, 404)
+  await call('DELETE', again.at)
+  await runJobs()
+  assert.equal((await call('GET', again.at)).status, 200)
+  await world.advance(61_000)
+  assert.equal((await call('POST', '/projects', { body: { name: 'demo' } })).status, 409, 'the name of one that is kept was given away')
+})
+
 test('a deleted project stays readable, is out of the list, runs nothing, and is gone after seven days', async () => {
   const platform = await startPlatform()
   const { call, world, runJobs, instances, edge } = platform

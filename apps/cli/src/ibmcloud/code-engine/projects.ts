@@ -153,13 +153,13 @@ const list: Command = {
 const remove: Command = {
   ...spelled(PROJECT, 'delete'),
   about: 'delete a project with all that is in it',
-  flags: [...BY_NAME, { name: 'hard', about: 'for good: Everleaf restores none' }, FORCE, IGNORE, ...GONE_AT_ONCE],
+  flags: [...BY_NAME, { name: 'hard', about: 'with its name, which is kept for seven days otherwise' }, FORCE, IGNORE, ...GONE_AT_ONCE],
   async run(context, given) {
     const which = given.text('name') ?? given.text('id') ?? ''
     try {
       const project = await find(context, given)
       await confirm(context, given.is('force'), `Delete the project ${String(project.name)} with all that is in it?`)
-      await context.api(V2).remove(path`/projects/${String(project.id)}`)
+      await context.api(V2).remove(path`/projects/${String(project.id)}`, given.is('hard') ? { query: { hard: 'true' } } : {})
       if (context.state().codeEngineProject === project.id) context.forget('codeEngineProject')
     } catch (error) {
       if (!(given.is('ignore-not-found') && error instanceof ApiFailure && error.status === 404)) throw error
