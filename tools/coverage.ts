@@ -70,7 +70,7 @@ process.exitCode = stale ? 1 : 0
 function stateOf({ method, path, query = [] }: Published, routes: ReturnType<typeof below>): 'here' | '501' | '404' {
   const found = routes.find((route) => route.method === method && route.path === shape(path))
   if (found === undefined) return '404'
-  return found.mode === 'not-implemented' || isAbsent(query) ? '501' : 'here'
+  return found.mode === 'not-implemented' || isAbsent(method, query) ? '501' : 'here'
 }
 
 /** A path without the names of its parameters. */

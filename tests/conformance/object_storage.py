@@ -227,6 +227,17 @@ def lists():
     refused(400, "InvalidArgument", s3.list_objects_v2, Bucket=bucket, ContinuationToken="other")
 
 
+@case("access lists are read: the owner, and nobody else")
+def access_lists():
+    s3 = made["s3"]
+    owner = s3.list_buckets()["Owner"]["ID"]
+    for access in (s3.get_bucket_acl(Bucket="client-one"), s3.get_object_acl(Bucket="client-one", Key="one")):
+        equal([(grant["Grantee"]["ID"], grant["Grantee"]["Type"], grant["Permission"]) for grant in access["Grants"]], [(owner, "CanonicalUser", "FULL_CONTROL")])
+        equal(access["Owner"]["ID"], owner)
+    refused(404, "NoSuchKey", s3.get_object_acl, Bucket="client-one", Key="none")
+    refused(404, "NoSuchBucket", s3.get_bucket_acl, Bucket="client-none")
+
+
 @case("refusals are the client's own codes")
 def refusals():
     s3 = made["s3"]
@@ -365,7 +376,8 @@ def what_is_absent():
     absent("tagging", s3.get_object_tagging, **one)
     absent("Tags", s3.put_object, **one, Body=b"x", Tagging="a=b")
     absent("Access control", s3.put_object, **one, Body=b"x", ACL="public-read")
-    absent("acl", s3.get_bucket_acl, Bucket="client-one")
+    absent("acl", s3.put_bucket_acl, Bucket="client-one", ACL="public-read")
+    absent("acl", s3.put_object_acl, **one, ACL="public-read")
     absent("cors", s3.get_bucket_cors, Bucket="client-one")
     absent("lifecycle", s3.get_bucket_lifecycle_configuration, Bucket="client-one")
     absent("website", s3.get_bucket_website, Bucket="client-one")

@@ -51,15 +51,18 @@ const PLAIN: Readonly<Record<string, readonly [plain: string, rest: string]>> = 
   'x-amz-storage-class': ['STANDARD', 'Storage classes of objects'],
 }
 
+/** Access lists are there to be read alone: each is that of the owner, since IAM rules the rest. */
+const isAbsentName = (method: string, name: string) => Object.hasOwn(ABSENT, name) && !(method === 'GET' && name === 'acl')
+
 /** Whether a request with these names in its query answers 501. */
-export function isAbsent(names: readonly string[]): boolean {
-  return names.some((name) => Object.hasOwn(ABSENT, name))
+export function isAbsent(method: string, names: readonly string[]): boolean {
+  return names.some((name) => isAbsentName(method, name))
 }
 
 /** The route, but requests for what is absent answer 501 and name it, once their caller was allowed the route's action. */
 export function withoutAbsent([method, path, action, operation]: Route): Route {
   const run: Operation['run'] = async (context, input) => {
-    const found = Object.keys((input.query ?? {}) as object).find((name) => Object.hasOwn(ABSENT, name))
+    const found = Object.keys((input.query ?? {}) as object).find((name) => isAbsentName(method, name))
     if (found === undefined) return await operation.run(context, input)
     throw absent(ABSENT[found] ?? '', `?${found}`)
   }

@@ -111,6 +111,14 @@ export function ownerOf({ account }: { readonly account: string }): Xml {
   ]
 }
 
+/** Who may do what beside IAM, as clients ask to see whether something is there: its owner, and nobody else. */
+export function accessOf(bucket: BucketRow): RawReply {
+  const [, owner] = ownerOf(bucket)
+  const grantee: Xml = ['Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"', owner]
+  const grant: Xml = ['Grant', [grantee, ['Permission', 'FULL_CONTROL']]]
+  return document(xml(['AccessControlPolicy', [ownerOf(bucket), ['AccessControlList', [grant]]]], NAMESPACE))
+}
+
 /** How many a page may hold. */
 export function maxKeysOf(query: Query): number {
   const given = text(query, 'max-keys')

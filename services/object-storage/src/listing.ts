@@ -1,18 +1,19 @@
 import { ApiError } from '@everleaf/http'
-import { AnyQuery, document, findBucket, maxKeysOf, ofBucket, ownerOf, text } from './buckets.ts'
+import { accessOf, AnyQuery, document, findBucket, maxKeysOf, ofBucket, ownerOf, text } from './buckets.ts'
 import { CODES } from './errors.ts'
 import { lookup, type ObjectRow, type View } from './service.ts'
 import { NAMESPACE, type Xml, xml } from './xml.ts'
 
 type Found = { readonly contents: ObjectRow[]; readonly prefixes: string[]; readonly isTruncated: boolean; readonly last: string }
 
-/** `GET /bucket`: its location, or its objects in either form of the list. */
+/** `GET /bucket`: its location, its access list, or its objects in either form of the list. */
 export const get = lookup({
   query: AnyQuery,
   resource: ofBucket,
   async run(context, { params, query }) {
     const bucket = await findBucket(context, params.bucket ?? '')
     if (query.location !== undefined) return document(xml(['LocationConstraint', bucket.location], NAMESPACE))
+    if (query.acl !== undefined) return accessOf(bucket)
     const isSecond = text(query, 'list-type') === '2'
     const maxKeys = maxKeysOf(query)
     const prefix = text(query, 'prefix') ?? ''

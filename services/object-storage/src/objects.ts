@@ -1,7 +1,7 @@
 import { ApiError, type ByteStream, RawReply } from '@everleaf/http'
 import { noVersions, refuseAbsentHeaders } from './absent.ts'
 import type { Body } from './blobs.ts'
-import { AnyQuery, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
+import { accessOf, AnyQuery, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
 import { CODES } from './errors.ts'
 import { checked, isSummed, type Measured, measured, type Said, saidOf, type Sums } from './measured.ts'
 import { isStale, type Range, rangeOf } from './ranges.ts'
@@ -284,6 +284,10 @@ export const get = lookup({
   async run(context, { params, query }) {
     const { headers } = context
     const bucket = await findBucket(context, params.bucket ?? '')
+    if (query.acl !== undefined) {
+      await findObject(context, bucket.name, keyOf(context))
+      return accessOf(bucket)
+    }
     let about: Record<string, string> = {}
     const { row, range, body } = await openObject(context, { bucket, key: keyOf(context) }, (found) => {
       requireConditions(found, headers, 304)

@@ -1,4 +1,4 @@
-/** Elements with text or elements in them; undefined ones are left out. */
+/** Elements with text or elements in them; undefined ones are left out. A name may have attributes behind it. */
 export type Xml = readonly [name: string, content: string | number | boolean | readonly (Xml | undefined)[]]
 
 export const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/'
@@ -11,7 +11,7 @@ export function xml([name, content]: Xml, namespace?: string): string {
 
 function written(content: Xml[1]): string {
   if (typeof content !== 'object') return escaped(String(content))
-  return content.map((element) => (element === undefined ? '' : `<${element[0]}>${written(element[1])}</${element[0]}>`)).join('')
+  return content.map((element) => (element === undefined ? '' : `<${element[0]}>${written(element[1])}</${element[0].split(' ')[0]}>`)).join('')
 }
 
 /**

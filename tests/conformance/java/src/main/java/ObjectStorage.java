@@ -39,6 +39,9 @@ public class ObjectStorage {
       s3.createBucket(new CreateBucketRequest(BUCKET, "eu-de-smart"));
       equal(s3.doesBucketExist(BUCKET), true);
       equal(s3.doesBucketExist("client-none"), false);
+      equal(s3.doesBucketExistV2(BUCKET), true);
+      equal(s3.doesBucketExistV2("client-none"), false);
+      equal(s3.getBucketAcl(BUCKET).getGrantsAsList().get(0).getPermission(), Permission.FullControl);
       equal(s3.listBuckets().stream().map(Bucket::getName).toList(), List.of(BUCKET));
       equal(s3.listBucketsExtended().getBuckets().get(0).getLocationConstraint(), "eu-de-smart");
     });
