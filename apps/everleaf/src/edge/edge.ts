@@ -38,6 +38,7 @@ export type Surroundings = {
   readonly helper?: string | undefined
 }
 
+const REQUESTS_GRACE_MS = 5_000
 const STOP_GRACE_MS = 10_000
 const INSTANCE_GRACE_MS = 10_000
 /** Shorter than an app's: they end before core does, which writes down what became of them. */
@@ -402,9 +403,10 @@ async function stopAll({
   around: Surroundings
   unlock: () => void
 }): Promise<void> {
-  parts.world.after(STOP_GRACE_MS + 5_000, () => around.exit(1))
+  // Each part has a time of its own; an instance that heeds no SIGTERM takes all of its.
+  parts.world.after(REQUESTS_GRACE_MS + STOP_GRACE_MS + INSTANCE_GRACE_MS + 5_000, () => around.exit(1))
   rmSync(parts.home.portsFile, { force: true })
-  await Promise.all([parts.gateway.stop({ graceMs: STOP_GRACE_MS / 2 }), parts.jobs.close()])
+  await Promise.all([parts.gateway.stop({ graceMs: REQUESTS_GRACE_MS }), parts.jobs.close()])
   await core.stop(STOP_GRACE_MS)
   link.close()
   await parts.pool.close()
