@@ -46,6 +46,14 @@ test('a switch that was not given is unknown, and =false is no', () => {
   assert.equal(parse(command, ['a', '--wait=false']).maybe('wait'), false)
 })
 
+test('a switch takes a true or false behind it only where the command takes no words', () => {
+  const bare: Command = { ...command, arguments: [] }
+  assert.equal(parse(bare, ['--wait', 'false', '--count', '3']).maybe('wait'), false)
+  assert.equal(parse(bare, ['--wait', 'true']).maybe('wait'), true)
+  const given = parse(command, ['--wait', 'false'])
+  assert.deepEqual([given.is('wait'), given.need('NAME')], [true, 'false'])
+})
+
 for (const [what, words, says] of [
   ['an unknown option', ['a', '--regoin', 'eu-de'], /no option --regoin here. Did you mean --region\?/],
   ['an option without its value', ['a', '--region'], /--region wants a value/],

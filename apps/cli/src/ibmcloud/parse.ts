@@ -15,7 +15,7 @@ export function parse(command: Command, words: readonly string[]): Given {
   while (queue.length > 0) {
     const word = queue.shift() ?? ''
     if (word === '--') plain.push(...queue.splice(0))
-    else if (/^-{1,2}[^-\s]/.test(word) && !/^-\d/.test(word)) readFlag(word, queue, { flags, values })
+    else if (/^-{1,2}[^-\s]/.test(word) && !/^-\d/.test(word)) readFlag(word, queue, { flags, values, hasArguments: (command.arguments ?? []).length > 0 })
     else plain.push(word)
   }
   const help = values.has('help')
@@ -24,9 +24,9 @@ export function parse(command: Command, words: readonly string[]): Given {
   return given(values)
 }
 
-type Reading = { readonly flags: readonly Flag[]; readonly values: Map<string, string[]> }
+type Reading = { readonly flags: readonly Flag[]; readonly values: Map<string, string[]>; readonly hasArguments: boolean }
 
-function readFlag(word: string, queue: string[], { flags, values }: Reading): void {
+function readFlag(word: string, queue: string[], { flags, values, hasArguments }: Reading): void {
   const at = word.indexOf('=')
   const typed = at === -1 ? word : word.slice(0, at)
   const name = typed.replace(/^-{1,2}/, '')
@@ -34,6 +34,8 @@ function readFlag(word: string, queue: string[], { flags, values }: Reading): vo
   if (flag === undefined) throw new WrongUse(unknownFlag(typed, name, flags))
   let value = at === -1 ? undefined : word.slice(at + 1)
   if (flag.value === undefined) {
+    // IBM's sample types `--enabled true`, where no other word can be meant.
+    if (value === undefined && !hasArguments && (queue[0] === 'true' || queue[0] === 'false')) value = queue.shift()
     if (value !== undefined && value !== 'true' && value !== 'false') throw new WrongUse(`${typed} is true or false, not ${value}.`)
     value ??= 'true'
   } else {

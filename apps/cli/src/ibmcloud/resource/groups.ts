@@ -88,6 +88,7 @@ const remove: Command = {
     const group = await groupOf(context, given.need('GROUP'))
     await confirm(context, given.is('force'), `Delete the resource group ${group.name}?`)
     await context.api(RESOURCE_CONTROLLER).remove(path`/v2/resource_groups/${group.id}`)
+    if (context.state().group?.id === group.id) context.forget('group')
     context.screen.note(`OK\nThe resource group ${group.name} was deleted.`)
   },
 }
