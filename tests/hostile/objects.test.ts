@@ -60,7 +60,8 @@ async function bucket(name: string): Promise<string> {
 }
 
 const md5 = (bytes: Buffer | string) => createHash('md5').update(bytes).digest('hex')
-const bodies = () => (existsSync(folder) ? readdirSync(folder).length : 0)
+const names = () => (existsSync(folder) ? readdirSync(folder) : [])
+const bodies = () => names().length
 const keysOf = (xml: string) => [...xml.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key]) => key)
 const codeOf = ({ text }: Answer) => /<Code>(\w+)</.exec(text)?.[1]
 const heldMib = (pid: number) => Number(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').match(/^Pss:\s+(\d+)/m)?.[1] ?? 0) / 1_024
@@ -177,8 +178,6 @@ test('a body ends where its length says: more is another request, and refused; t
   // What follows is no request: the connection ends, perhaps before the answer to the first.
   const { statuses, isClosed } = await talk(dial(platform.ports.api), `${headOf(`${at}/five`, 'Content-Length: 5')}world, and more\r\n\r\n`)
   assert.ok(isClosed && statuses.filter((status) => status < 400).length <= 1, statuses.join(' '))
-  const { text } = await ask('GET', `${at}/five`)
-  assert.ok(text === 'hello' || text === 'world', text)
   for (const framing of [
     ['Content-Length: 5', 'Content-Length: 6'],
     ['Content-Length: 5', 'Transfer-Encoding: chunked'],
@@ -192,7 +191,8 @@ test('a body ends where its length says: more is another request, and refused; t
   }
   const over = await talk(dial(platform.ports.api), headOf(`${at}/five`, `Content-Length: ${5 * 1024 ** 3 + 1}`))
   assert.match(over.text, /^HTTP\/1\.1 400.*<Code>EntityTooLarge</s)
-  assert.equal((await ask('GET', `${at}/five`)).text, text)
+  const { text } = await ask('GET', `${at}/five`)
+  assert.ok(text === 'hello' || text === 'world', text)
 })
 
 test('a body of chunks of one byte each comes in whole, and takes no memory for each', async () => {
@@ -367,9 +367,9 @@ test('a body that was altered, cut, exchanged or lost is not given out as if it 
   const at = await bucket('altered')
   const large = randomBytes(3 * MIB)
   const bodyOf = async (key: string, bytes: Buffer) => {
-    const there = new Set(readdirSync(folder))
+    const there = new Set(names())
     await ask('PUT', `${at}/${key}`, bytes)
-    return join(folder, readdirSync(folder).find((name) => !there.has(name)) ?? '')
+    return join(folder, names().find((name) => !there.has(name)) ?? '')
   }
   const flip = (file: string, byte: number) => {
     const bytes = readFileSync(file)

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { audit, type Store, StoreUnavailable, type Tx } from '@everleaf/store'
-import type { World } from '@everleaf/world'
+import { release, type World } from '@everleaf/world'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import findMyWay from 'find-my-way'
 import { ApiError, type Dialect } from './errors.ts'
@@ -128,6 +128,7 @@ async function sendChunks(request: FastifyRequest, reply: FastifyReply, { status
         raw.write(chunk, () => resolve())
       })
       if (raw.destroyed) return reply
+      release(chunk)
     }
     raw.end()
   } catch (error) {

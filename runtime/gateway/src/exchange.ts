@@ -79,7 +79,7 @@ class Exchange implements Visit {
       // The last bytes and the end leave in one write: one record and one packet for a small answer.
       if (this.#remaining === 0) return void response.end(chunk)
     }
-    if (response.write(chunk, () => release(chunk))) return
+    if (response.write(chunk, (error) => error || release(chunk))) return
     const connection = this.#connection
     connection?.pause()
     response.once('drain', () => connection?.resume())
@@ -107,7 +107,7 @@ class Exchange implements Visit {
     request.on('data', (chunk: Buffer) => {
       if (this.#isOver) return
       if (isChunked) connection.write(`${chunk.length.toString(16)}\r\n`)
-      const isFree = connection.write(chunk, goOn, () => release(chunk))
+      const isFree = connection.write(chunk, goOn, (error) => error || release(chunk))
       if (isChunked) connection.write('\r\n', goOn)
       if (!isFree) request.pause()
     })

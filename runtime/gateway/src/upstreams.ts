@@ -164,7 +164,7 @@ export class UpstreamConnection {
   }
 
   /** False: hold the next one back until `onDrain`. */
-  write(data: string | Buffer, onDrain?: () => void, onWritten?: () => void): boolean {
+  write(data: string | Buffer, onDrain?: () => void, onWritten?: (error?: Error | null) => void): boolean {
     this.#onDrain = onDrain
     return typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data, onWritten)
   }

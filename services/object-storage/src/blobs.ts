@@ -6,7 +6,7 @@ import { release, type World } from '@everleaf/world'
 /** Bytes `from` to `to` (that one included) of a body of `size` bytes. */
 export type Part = { readonly from: number; readonly to: number; readonly size: number }
 
-/** An open body. Its file is closed at its end, or by `return`. A chunk is the taker's until it asks for the next one. */
+/** An open body, whose chunks are the taker's. Its file is closed at its end, or by `return`. */
 export type Body = {
   next(): Promise<IteratorResult<Buffer, undefined>>
   return(): Promise<IteratorResult<Buffer, undefined>>
@@ -42,18 +42,36 @@ const MIN_CHUNK = 16 * 1024
 export function openBlobs(options: { folder: string; world: Pick<World, 'id' | 'crashPoint'> }): Blobs {
   const { folder, world } = options
   const pathOf = (blob: string) => join(folder, blob)
+  // Kept open: with making the folder, opening and closing it were a third of the turns of a small put.
+  let entries: Promise<FileHandle> | undefined
+  const openEntries = async () => {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    return await open(folder, 'r')
+  }
+  const entriesOf = async () => {
+    try {
+      return await (entries ??= openEntries())
+    } catch (error) {
+      entries = undefined
+      throw error
+    }
+  }
   return {
     async write(body, key) {
-      await mkdir(folder, { recursive: true, mode: 0o700 })
       const blob = world.id()
+      const handle = await entriesOf()
+      // Made while the first bytes come, are measured and sealed.
+      const opening = open(pathOf(blob), 'wx', 0o600)
       try {
-        await using file = await open(pathOf(blob), 'wx', 0o600)
-        await using entries = await open(folder, 'r')
-        await writeFrames(file, body, key)
-        await Promise.all([file.sync(), entries.sync()])
+        await writeFrames(opening, body, key)
+        await Promise.all([(await opening).sync(), handle.sync()])
       } catch (error) {
+        await opening.catch(() => {})
         await unlink(pathOf(blob)).catch(() => {})
         throw error
+      } finally {
+        // On disk or given up: nobody has to wait for it.
+        opening.then((file) => file.close()).catch(() => {})
       }
       world.crashPoint('cos.body-written')
       return blob
@@ -80,14 +98,17 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 }
 
 /** Seals what comes as it comes, without holding a frame together, and writes some frames while the next ones come. */
-async function writeFrames(file: FileHandle, body: AsyncIterable<Buffer>, key: Buffer): Promise<void> {
+async function writeFrames(opening: Promise<FileHandle>, body: AsyncIterable<Buffer>, key: Buffer): Promise<void> {
   const writes = behind(1)
   const flushes = behind(1)
   let count = 0
   let frame = sealer(key, count)
   let parts: Buffer[] = []
   let position = 0
+  // Its failure is told by the first write.
+  opening.catch(() => {})
   const write = async () => {
+    const file = await opening
     const [now, at] = [parts, position]
     parts = []
     position = count * SEALED
@@ -102,7 +123,6 @@ async function writeFrames(file: FileHandle, body: AsyncIterable<Buffer>, key: B
       frame = sealer(key, ++count)
       if (count % WRITE_AT_ONCE === 0) await write()
     }
-    release(chunk)
   }
   if (!frame.isEmpty()) parts.push(...frame.end())
   await write()
@@ -202,7 +222,6 @@ function framesOf(file: FileHandle, key: Buffer, { from, to, size }: Part): Fram
 }
 
 async function bodyOf(file: FileHandle, blob: string, frames: Frames): Promise<Body> {
-  let sent: Buffer | undefined
   const end = async (): Promise<IteratorResult<Buffer, undefined>> => {
     await file.close()
     return { done: true, value: undefined }
@@ -218,10 +237,9 @@ async function bodyOf(file: FileHandle, blob: string, frames: Frames): Promise<B
   let first = await read()
   const body: Body = {
     async next() {
-      if (sent !== undefined) release(sent)
-      sent = first ?? (await read())
+      const value = first ?? (await read())
       first = undefined
-      return sent === undefined ? await end() : { done: false, value: sent }
+      return value === undefined ? await end() : { done: false, value }
     },
     return: end,
     [Symbol.asyncIterator]: () => body,
