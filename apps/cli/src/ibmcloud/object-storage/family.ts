@@ -206,8 +206,8 @@ const objectsDelete: Command = {
   flags: [BUCKET, DELETE, REGION, { ...FORCE, about: 'without asking: nothing is asked here' }, OUTPUT],
   async run(context, given) {
     const bucket = given.need('bucket')
-    const { keys, body } = deletedOf(given.need('delete'))
-    const { text } = await ask(context, { method: 'POST', path: `/${encodeURIComponent(bucket)}?delete`, headers: { 'content-type': 'application/xml' }, body })
+    const { keys, body, headers } = await deletedOf(given.need('delete'))
+    const { text } = await ask(context, { method: 'POST', path: `/${encodeURIComponent(bucket)}?delete`, headers, body })
     if (await print(context.screen, given.text('output'), { Deleted: elements(text, 'Key').map((Key) => ({ Key })) })) return
     context.screen.note(`OK\n${keys.length} objects were deleted from bucket '${bucket}'.`)
   },
