@@ -1,24 +1,29 @@
 // The commands that are one file each, and how that file is made. bin/everleaf runs it.
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { build, type Metafile, type Plugin } from 'esbuild'
 import { BUNDLE } from './bundle-options.ts'
 
 const COMMANDS = {
-  ibmcloud: { source: 'apps/cli/src/ibmcloud/main.ts', whole: false },
-  certificate: { source: 'apps/cli/src/certificate/main.ts', whole: true },
-} as const
+  ibmcloud: { source: 'apps/cli/src/ibmcloud/main.ts', whole: false, late: [] },
+  // A check of a file and an explanation import nothing of the late ones (bin/everleaf).
+  certificate: {
+    source: 'apps/cli/src/certificate/main.ts',
+    whole: true,
+    late: ['apps/cli/src/certificate/served.ts', 'apps/cli/src/certificate/readiness.ts'],
+  },
+} as const satisfies Readonly<Record<string, { source: string; whole: boolean; late: readonly string[] }>>
 /** What besides its sources decides on the file. The lock file stands for all packages. */
 const MAKERS = ['tools/command-files.ts', 'tools/bundle-options.ts', 'package-lock.json']
 
-/** Makes the file of each command, and beside it `ROLE.json`: its name, and, where it is to follow its sources, their sizes and times. */
+/** Makes the file of each command, and beside it `ROLE.json` and `ROLE.late.json`: its name, and, where it is to follow its sources, their times and sizes. */
 export async function makeCommandFiles(folder: string, { follow }: { follow: boolean }): Promise<void> {
   for (const role of Object.keys(COMMANDS) as (keyof typeof COMMANDS)[]) await makeOne(role, folder, follow)
 }
 
 async function makeOne(role: keyof typeof COMMANDS, folder: string, follow: boolean): Promise<void> {
-  const { source, whole } = COMMANDS[role]
+  const { source, whole, late } = COMMANDS[role]
   const began = Date.now()
   const { outputFiles, metafile } = await build({
     ...BUNDLE,
@@ -36,14 +41,30 @@ async function makeOne(role: keyof typeof COMMANDS, folder: string, follow: bool
   const text = outputFiles[0]?.contents ?? new Uint8Array()
   const file = `${role}-${createHash('sha256').update(text).digest('hex').slice(0, 16)}.js`
   const list = join(folder, `${role}.json`)
-  const sources = follow ? [...Object.keys(metafile.inputs).filter((path) => !path.includes('node_modules/')), ...MAKERS] : []
-  const stats = sources.map((path) => [path, statSync(path)] as const)
+  const reached = reachedFrom(source, metafile.inputs, late)
+  const own = Object.keys(metafile.inputs).filter((path) => !path.includes('node_modules/'))
+  const early = stateOf(follow ? [...own.filter((path) => reached.has(path)), ...MAKERS] : [])
+  const rest = stateOf(follow ? own.filter((path) => !reached.has(path)) : [])
   put(join(folder, file), text)
   // What was edited meanwhile may be in it or not.
-  if (stats.some(([, { mtimeMs }]) => mtimeMs >= began)) return
-  put(list, JSON.stringify({ file, sources: stats.map(([path, { mtimeMs, size }]) => [path, mtimeMs, size]) }))
+  if ([...early.times, ...rest.times].some((time) => time >= began)) return
+  put(join(folder, `${role}.late.json`), JSON.stringify(rest))
+  put(list, JSON.stringify({ file, ...early }))
   // With what was compiled of them.
   for (const name of readdirSync(folder)) if (name.startsWith(`${role}-`) && !name.startsWith(file.slice(0, -'js'.length))) rmSync(join(folder, name))
+}
+
+/** The files that a file imports, and those that they do, without the late ones and what only they import. */
+function reachedFrom(source: string, inputs: Metafile['inputs'], late: readonly string[]): ReadonlySet<string> {
+  const reached = new Set([source])
+  for (const path of reached) for (const { path: next } of inputs[path]?.imports ?? []) if (!late.includes(next)) reached.add(next)
+  return reached
+}
+
+/** By columns: bin/everleaf reads them at each start. */
+function stateOf(paths: readonly string[]): { paths: readonly string[]; times: readonly number[]; sizes: readonly number[] } {
+  const stats = paths.map((path) => lstatSync(path))
+  return { paths, times: stats.map(({ mtimeMs }) => mtimeMs), sizes: stats.map(({ size }) => size) }
 }
 
 /** Whole or not at all: others read it at any moment. */

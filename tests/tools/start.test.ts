@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { eventually, ROOT } from '../support/platform.ts'
 
-type Place = { folder: string; role: string; base: string }
+type Place = { folder: string; role: string; base: string; isEarly?: boolean }
 type Start = {
   commandOf: (of: Place) => { file: string; text: string } | undefined
   codeFileOf: (file: string, typed: readonly string[]) => string
@@ -16,11 +16,13 @@ const { commandOf, codeFileOf } = createRequire(import.meta.url)(join(ROOT, 'bin
 
 function made() {
   const base = `${fs.mkdtempSync(join(tmpdir(), 'ev-'))}/`
-  fs.writeFileSync(`${base}a.ts`, 'one')
+  for (const name of ['a', 'late']) fs.writeFileSync(`${base}${name}.ts`, 'one')
   fs.writeFileSync(`${base}command-1.js`, 'its text')
-  const { mtimeMs, size } = fs.statSync(`${base}a.ts`)
-  fs.writeFileSync(`${base}command.json`, JSON.stringify({ file: 'command-1.js', sources: [['a.ts', mtimeMs, size]] }))
-  return { base, found: () => commandOf({ folder: base.slice(0, -1), role: 'command', base }), [Symbol.dispose]: () => fs.rmSync(base, { recursive: true }) }
+  const state = (path: string) => ({ paths: [path], times: [fs.statSync(base + path).mtimeMs], sizes: [fs.statSync(base + path).size] })
+  fs.writeFileSync(`${base}command.json`, JSON.stringify({ file: 'command-1.js', ...state('a.ts') }))
+  fs.writeFileSync(`${base}command.late.json`, JSON.stringify(state('late.ts')))
+  const found = (isEarly = false) => commandOf({ folder: base.slice(0, -1), role: 'command', base, isEarly })
+  return { base, found, [Symbol.dispose]: () => fs.rmSync(base, { recursive: true }) }
 }
 
 test('a command starts from its one file while its sources are those that it was made of', () => {
@@ -39,7 +41,15 @@ for (const [what, change] of [
     using place = made()
     change(place)
     assert.equal(place.found(), undefined)
+    assert.equal(place.found(true), undefined)
   })
+
+test('a command that imports nothing late starts from its one file though a late source has changed, another one does not', () => {
+  using place = made()
+  fs.writeFileSync(`${place.base}late.ts`, 'another')
+  assert.equal(place.found(true)?.text, 'its text')
+  assert.equal(place.found(), undefined)
+})
 
 test('what was compiled is kept by the text of the file, the Node and the words of the command', () => {
   const node = `${process.version}-${process.arch}`

@@ -37,5 +37,7 @@ test('everleaf certificate is the same from its own entry and from the whole com
     execFileSync(process.execPath, [everleaf, ...words], { encoding: 'utf8' }),
     execFileSync(process.execPath, [whole, ...words], { encoding: 'utf8', env }),
   )
-  assert.equal(spawnSync(process.execPath, [everleaf, 'certificate', 'check', '--no-such'], { encoding: 'utf8' }).status, 2)
+  const wrong = spawnSync(process.execPath, [everleaf, 'certificate', 'check', '--no-such'], { encoding: 'utf8' })
+  assert.equal(wrong.status, 2)
+  assert.match(wrong.stderr, /^everleaf: There is no option --no-such\./)
 })

@@ -195,20 +195,21 @@ test("a certificate that belongs to no chain is seen on TLS 1.2's wire, where Op
   assert.ok(codes.includes('unrelated-certificate'), JSON.stringify(served))
 })
 
-for (const [what, words] of [
-  ['http:', ['--url', 'http://shop.example.com']],
-  ['a port that is none', ['--url', 'shop.example.com:70000']],
-  ['no host', ['--url', ':443']],
-  ['a time limit that is none', ['--url', HOST, '--timeout', 'soon']],
-  ['--connect without --url', [rootFile, '--connect', '127.0.0.1']],
-  ['a key without files', ['--url', HOST, '--key', rootFile]],
-  ['an option that is mistyped', ['--urll', HOST]],
-  ['neither files nor --url', []],
-] as const)
+for (const [what, words, says] of [
+  ['http:', ['--url', 'http://shop.example.com'], /speaks no TLS/],
+  ['a port that is none', ['--url', 'shop.example.com:70000'], /is no host and port/],
+  ['no host', ['--url', ':443'], /is no host and port/],
+  ['a time limit that is none', ['--url', HOST, '--timeout', 'soon'], /soon is no number of seconds/],
+  ['--connect without --url', [rootFile, '--connect', '127.0.0.1'], /go with --url/],
+  ['a key without files', ['--url', HOST, '--key', rootFile], /are about files/],
+  ['an option that is mistyped', ['--urll', HOST], /There is no option --urll\. Did you mean --url\?/],
+  ['neither files nor --url', [], /Say what to check/],
+] satisfies readonly (readonly [what: string, words: readonly string[], says: RegExp])[])
   test(`certificate check ends with 2 for ${what}`, () => {
     const { status, stderr } = command(['check', ...words])
     assert.equal(status, 2, stderr)
     assert.match(stderr, /^everleaf: ./)
+    assert.match(stderr, says)
   })
 
 test('certificate check --url ends with 1 where nothing answers, and says so in words', () => {

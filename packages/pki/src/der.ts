@@ -146,7 +146,20 @@ const LARGE_ARC = 2 ** 46
 
 /** An OBJECT IDENTIFIER in dotted form. */
 export function oid(element: Element | undefined, tag: number = TAG.oid): string {
-  const { content } = expectTag(element, tag)
+  const found = expectTag(element, tag)
+  const key = found.text('latin1')
+  const known = dotted.get(key)
+  if (known !== undefined) return known
+  const read = readOid(found.content)
+  if (dotted.size < MOST_DOTTED) dotted.set(key, read)
+  return read
+}
+
+/** Certificates name the same thirty again and again. */
+const dotted = new Map<string, string>()
+const MOST_DOTTED = 500
+
+function readOid(content: Uint8Array): string {
   const { length } = content
   if (length === 0 || length > 64 || (content[length - 1] ?? 0x80) >= 0x80) throw new DerError('a malformed object identifier')
   const arcs: (number | bigint)[] = []
@@ -178,17 +191,20 @@ export function bitString(element: Element | undefined): { bytes: Uint8Array; un
   return { bytes: content.subarray(1), unused }
 }
 
-const UTC_TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
-const GENERALIZED_TIME = /^(\d\d\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
+const UTC_TIME = /^\d{12}Z$/
+const GENERALIZED_TIME = /^\d{14}Z$/
 
 /** A UTCTime or GeneralizedTime in the only forms that RFC 5280 allows. */
 export function time(element: Element | undefined): Date {
   const found = expectTag(element)
   const { tag } = found
   const text = found.text('latin1')
-  const match = tag === TAG.utcTime ? UTC_TIME.exec(text) : tag === TAG.generalizedTime ? GENERALIZED_TIME.exec(text) : null
-  if (match === null) throw new DerError('a malformed time')
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number)
+  const isShort = tag === TAG.utcTime
+  if (!isShort && tag !== TAG.generalizedTime) throw new DerError('a malformed time')
+  if (!(isShort ? UTC_TIME : GENERALIZED_TIME).test(text)) throw new DerError('a malformed time')
+  const end = text.length - 1
+  const two = (before: number) => Number(text.slice(end - before, end - before + 2))
+  const [year, month, day, hour, minute, second] = [Number(text.slice(0, end - 10)), two(10), two(8), two(6), two(4), two(2)] as const
   const fullYear = tag === TAG.generalizedTime ? year : year < 50 ? 2000 + year : 1900 + year
   const date = new Date(Date.UTC(fullYear, month - 1, day, hour, minute, second))
   if (fullYear < 100) date.setUTCFullYear(fullYear)

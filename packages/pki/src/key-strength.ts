@@ -100,11 +100,18 @@ function hasClosePrimes(n: bigint): boolean {
 // Squares leave few remainders: these four moduli let one number in a hundred through to the costly root.
 const SQUARE_MODULI = [64, 63, 65, 11] as const
 const SQUARE_PRODUCT = BigInt(64 * 63 * 65 * 11)
-const SQUARE_REMAINDERS = SQUARE_MODULI.map((modulus) => new Set(Array.from({ length: modulus }, (_, i) => (i * i) % modulus)))
+let remainders: readonly ReadonlySet<number>[] | undefined
+
+/** Made by the first RSA key. */
+function squareRemainders(): readonly ReadonlySet<number>[] {
+  remainders ??= SQUARE_MODULI.map((modulus) => new Set(Array.from({ length: modulus }, (_, i) => (i * i) % modulus)))
+  return remainders
+}
 
 function isSquare(value: bigint): boolean {
   const rest = Number(value % SQUARE_PRODUCT)
-  if (!SQUARE_MODULI.every((modulus, i) => SQUARE_REMAINDERS[i]?.has(rest % modulus))) return false
+  const possible = squareRemainders()
+  if (!SQUARE_MODULI.every((modulus, i) => possible[i]?.has(rest % modulus))) return false
   const root = squareRoot(value)
   return root * root === value
 }

@@ -34,19 +34,17 @@ const ATTRIBUTES: Readonly<Record<string, string>> = {
 
 /** Reads a Name. */
 export function readName(element: Element): Name {
-  const relative = children(expectTag(element, TAG.sequence)).map(readRelativeName)
-  const attributes = relative.flat()
-  const commonName = attributes.findLast(({ type }) => type === 'CN')?.value
-  return {
-    ...(commonName === undefined ? {} : { commonName }),
-    text: relative.map((set) => set.map(({ type, value }) => `${type}=${escapeValue(value)}`).join('+')).join(', '),
-    key: relative.map((set) =>
-      set
-        .map(({ type, comparable }) => `${type}=${comparable}`)
-        .sort()
-        .join('+'),
-    ),
+  const texts: string[] = []
+  const key: string[] = []
+  let commonName: string | undefined
+  for (const set of children(expectTag(element, TAG.sequence))) {
+    const attributes = readRelativeName(set)
+    for (const { type, value } of attributes) if (type === 'CN') commonName = value
+    texts.push(attributes.map(({ type, value }) => `${type}=${escapeValue(value)}`).join('+'))
+    const keys = attributes.map(({ type, comparable }) => `${type}=${comparable}`)
+    key.push(keys.sort().join('+'))
   }
+  return { ...(commonName === undefined ? {} : { commonName }), text: texts.join(', '), key }
 }
 
 function readRelativeName(set: Element) {

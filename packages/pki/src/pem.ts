@@ -27,8 +27,14 @@ export function parsePem(input: string | Uint8Array): PemResult {
   if (looksLikeDer(input)) return { fault: { code: 'der-not-pem', line: 1 } }
   const blocks: PemBlock[] = []
   let open: OpenBlock | undefined
-  for (const { line, number } of lines(whole)) {
-    const found = readLine(line, number, open)
+  let number = 0
+  for (let at = 0; at < whole.length;) {
+    const end = whole.indexOf('\n', at)
+    const next = end < 0 ? whole.length : end
+    number++
+    // trim() takes the carriage return, indentation and a byte order mark alike.
+    const found = readLine(whole.slice(at, next).trim(), number, open)
+    at = next + 1
     if ('code' in found) return { fault: found }
     if (found.block !== undefined) blocks.push(found.block)
     open = found.open
@@ -109,15 +115,4 @@ function hasBinary(line: string): boolean {
 function looksLikeDer(input: string | Uint8Array): boolean {
   const [first, second] = typeof input === 'string' ? [input.charCodeAt(0), input.charCodeAt(1)] : input
   return first === 0x30 && second !== undefined && ((second >= 0x81 && second <= 0x84) || second === 0xfffd)
-}
-
-function* lines(text: string): Generator<{ line: string; number: number }> {
-  let at = 0
-  for (let number = 1; at < text.length; number++) {
-    const found = text.indexOf('\n', at)
-    const next = found < 0 ? text.length : found
-    // trim() takes the carriage return, indentation and a byte order mark alike.
-    yield { line: text.slice(at, next).trim(), number }
-    at = next + 1
-  }
 }
