@@ -131,9 +131,9 @@ test('a cancelled build run has failed for good: its tools are told, and what th
   await ran
   assert.equal((await status()).status, 'failed')
   const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: BUILD.output_image } })
-  assert.equal(app.status, 'failed', 'its image is there')
+  assert.deepEqual([app.status, app.status_details.reason], ['deploying', 'waiting_for_resources'], 'its image is there')
   assert.equal((await call('POST', `${project.at}/everleaf/build_runs/${run.name}/cancel`)).status, 409)
-  const { body: next } = await call('POST', `${project.at}/build_runs`, { body: { build_name: 'build' } })
+  const { body: next } = await call('POST', `${project.at}/build_runs`, { body: { build_name: 'build', name: 'next' } })
   await call('POST', `${project.at}/everleaf/build_runs/${next.name}/cancel`)
   await platform.runJobs()
   assert.deepEqual([told, (await call('GET', `${project.at}/build_runs/${next.name}`)).body.status], [[run.id], 'failed'])

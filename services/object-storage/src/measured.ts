@@ -151,7 +151,8 @@ export async function checked(bytes: Buffer, headers: Headers): Promise<Buffer> 
     saidOf(headers),
   )
   const parts: Buffer[] = []
-  for await (const chunk of chunks) parts.push(chunk)
+  // A chunk is given back once it has been measured.
+  for await (const chunk of chunks) parts.push(Buffer.from(chunk))
   end()
   return Buffer.concat(parts)
 }

@@ -41,7 +41,7 @@ export async function everyItem(context: Context, at: string, { key, query = {} 
   const found: Item[] = []
   for (let start: string | undefined; ;) {
     const page = await context.api(V2).get<Item & { next?: { start?: string } }>(at, { ...query, limit: 100, start })
-    found.push(...(page[key] as Item[]))
+    found.push(...((page[key] ?? []) as Item[]))
     start = page.next?.start
     if (start === undefined || start === '') return found
   }
