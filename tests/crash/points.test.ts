@@ -5,9 +5,10 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { migrations } from '@everleaf/platform/migrations'
 import { eventually, freshHome, ROOT, startPlatform } from '../support/platform.ts'
+import { get } from '../support/tls.ts'
 import { POINTS } from './points.ts'
 import { startReader } from './reader.ts'
-import { get, openStage, type Stage } from './stage.ts'
+import { openStage, type Stage } from './stage.ts'
 
 const ENTRY = join(ROOT, 'tests/crash/entry.ts')
 let stage: Stage

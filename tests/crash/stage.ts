@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { request } from 'node:https'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { type Bundle, chainMaker, fingerprintOf } from '../support/certificates.ts'
@@ -193,22 +192,6 @@ require('http')
   .listen(process.env.PORT)
 `
   return { 'server.js': server }
-}
-
-/** The body of a GET over a connection of its own. */
-export function get(host: string, port: number, ca: string, path = '/'): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, servername: host, headers: { host }, ca, agent: false, timeout: 20_000 }, (response) => {
-      let body = ''
-      response.on('data', (chunk) => {
-        body += chunk
-      })
-      response.once('error', reject)
-      response.once('end', () => (response.statusCode === 200 ? resolve(body) : reject(new Error(`${response.statusCode} ${body.slice(0, 200)}`))))
-    })
-    outgoing.once('timeout', () => outgoing.destroy(new Error('no answer in time')))
-    outgoing.once('error', reject).end()
-  })
 }
 
 export type Stage = Awaited<ReturnType<typeof openStage>>

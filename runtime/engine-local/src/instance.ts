@@ -46,6 +46,10 @@ export class LocalInstance implements Instance {
     this.unhealthy = this.#becomeUnhealthy()
   }
 
+  get spec(): InstanceSpec {
+    return this.#input.spec
+  }
+
   writeToken(token: string): Promise<void> {
     return this.#input.writeToken(token)
   }

@@ -149,7 +149,7 @@ export function sandboxStart({ spec, command, env, uid, cache }: SandboxInput): 
     ],
     files: [
       { path: `${memory}/fstab`, mode: 0o600, uid: undefined, text: fstab.join('') },
-      { path: `${memory}/hosts`, mode: 0o444, uid: undefined, text: hostsFile(spec) },
+      { path: sandboxHostsFile(spec.name), mode: 0o444, uid: undefined, text: hostsFile(spec) },
       ...(spec.token ? [{ ...own(`${memory}/token/token`, 0o400), text: spec.token }] : []),
     ],
     file: 'unshare',
@@ -169,13 +169,18 @@ export function sandboxTokenFile(name: string): string {
   return `/.e/rw/.e/i/${name}/token/token`
 }
 
+/** Where its hosts file is rewritten, likewise. */
+export function sandboxHostsFile(name: string): string {
+  return `/.e/rw/.e/i/${name}/hosts`
+}
+
 export function sandboxLeftovers(name: string): string[] {
   return [`/.e/rw/.e/i/${name}`, `/.e/dir/instances/${name}`]
 }
 
 /** Text of an instance's hosts file. */
 export function hostsFile(spec: Pick<InstanceSpec, 'hosts' | 'name' | 'hostname'>): string {
-  const lines = spec.hosts.map(({ address, names }) => `${address}\t${names.join(' ')}\n`)
+  const lines = spec.hosts().map(({ address, names }) => `${address}\t${names.join(' ')}\n`)
   return `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t${spec.hostname ?? spec.name}\n${lines.join('')}`
 }
 

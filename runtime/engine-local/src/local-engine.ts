@@ -10,9 +10,9 @@ import { findingsOf } from './findings.ts'
 import { type Helper, type Mode, startHelper } from './helper.ts'
 import { readImage } from './image.ts'
 import { LocalInstance } from './instance.ts'
-import { componentUid, SYSTEM_PATH, sandboxLeftovers, sandboxStart, sandboxTokenFile } from './launcher.ts'
+import { componentUid, hostsFile, SYSTEM_PATH, sandboxHostsFile, sandboxLeftovers, sandboxStart, sandboxTokenFile } from './launcher.ts'
 import { plainDirectory, plainPlaces, plainStart } from './plain.ts'
-import type { FromHelper } from './protocol.ts'
+import type { FileSpec, FromHelper } from './protocol.ts'
 import { freePort } from './readiness.ts'
 import { writeTrust } from './trust.ts'
 
@@ -51,6 +51,8 @@ class LocalEngine implements Engine {
   readonly #refusals: string[] = []
   readonly #instances = new Map<string, LocalInstance>()
   readonly #calls = new Map<number, (error: string | undefined) => void>()
+  /** What stands in the hosts files of running instances. */
+  readonly #hosts = new Map<string, string>()
   readonly #images = new Map<string, ReturnType<typeof readImage>>()
   #helper: Promise<Helper> | undefined
   #mode: Mode = 'plain'
@@ -103,7 +105,11 @@ class LocalEngine implements Engine {
       leftovers: this.#mode === 'plain' ? [plainDirectory(this.#directory, spec.name)] : sandboxLeftovers(spec.name),
     })
     this.#instances.set(spec.name, instance)
-    void instance.exited.then(() => this.#instances.delete(spec.name))
+    this.#hosts.set(spec.name, hostsFile(spec))
+    void instance.exited.then(() => {
+      this.#instances.delete(spec.name)
+      this.#hosts.delete(spec.name)
+    })
     helper.send(this.#startMessage(spec, image, port))
     await instance.started
     return instance
@@ -116,6 +122,19 @@ class LocalEngine implements Engine {
 
   uidOf(workload: string): number | undefined {
     return this.#mode === 'root' ? componentUid(workload) : undefined
+  }
+
+  hostsChanged(): void {
+    if (this.#mode === 'plain') return
+    for (const { spec } of this.#instances.values()) {
+      const text = hostsFile(spec)
+      if (this.#hosts.get(spec.name) === text) continue
+      this.#hosts.set(spec.name, text)
+      this.#write(`the hosts file of ${spec.name}`, { path: sandboxHostsFile(spec.name), mode: 0o444, uid: undefined, text }, true).catch((error: unknown) =>
+        // It may have ended meanwhile.
+        this.#world.log.info({ instance: spec.name, error: String(error) }, 'a hosts file could not be written'),
+      )
+    }
   }
 
   async close(): Promise<void> {
@@ -141,11 +160,14 @@ class LocalEngine implements Engine {
   #writeToken(spec: InstanceSpec, token: string): Promise<void> {
     const plain = this.#mode === 'plain'
     const path = plain ? join(plainDirectory(this.#directory, spec.name), 'token', 'token') : sandboxTokenFile(spec.name)
-    const uid = this.uidOf(spec.workload)
+    return this.#write(`the token of ${spec.name}`, { path, mode: 0o400, uid: this.uidOf(spec.workload), text: token })
+  }
+
+  #write(what: string, file: FileSpec & { readonly text: string }, inPlace = false): Promise<void> {
     const call = ++this.#call
     return new Promise((done, fail) => {
-      this.#calls.set(call, (error) => (error === undefined ? done() : fail(new Error(`writing the token of ${spec.name}: ${error}`))))
-      this.#ensureHelper().then((helper) => helper.send({ type: 'write', call, file: { path, mode: 0o400, uid, text: token } }), fail)
+      this.#calls.set(call, (error) => (error === undefined ? done() : fail(new Error(`writing ${what}: ${error}`))))
+      this.#ensureHelper().then((helper) => helper.send({ type: 'write', call, file, inPlace }), fail)
     })
   }
 

@@ -12,8 +12,8 @@ export type ToHelper =
       /** It is ended when it and all it started hold more; 0: no limit. */
       readonly memoryBytes: number
     }
-  /** Replaces a file in one step. */
-  | { readonly type: 'write'; readonly call: number; readonly file: FileSpec & { readonly text: string } }
+  /** Replaces a file in one step; `inPlace`: its content alone, as what is bound to its place by itself must stay the same file. */
+  | { readonly type: 'write'; readonly call: number; readonly file: FileSpec & { readonly text: string }; readonly inPlace?: boolean }
   | { readonly type: 'remove'; readonly paths: readonly string[] }
   /** Tells `listens` once something of the instance's does so on this TCP port. */
   | { readonly type: 'watch'; readonly id: string; readonly port: number }

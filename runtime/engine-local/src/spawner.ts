@@ -4,7 +4,20 @@
  * `argv[2]` is `sandbox` (it is process 1 of its own process tree; `launcher.ts`) or `plain`.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { Socket } from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
 import type { FileSpec, FromHelper, ToHelper } from './protocol.ts'
@@ -73,7 +86,8 @@ function handle(message: ToHelper): void {
     case 'write': {
       let error: string | undefined
       try {
-        write(message.file)
+        if (message.inPlace === true) overwrite(message.file)
+        else write(message.file)
       } catch (thrown) {
         error = String(thrown)
       }
@@ -270,6 +284,18 @@ function write({ path, mode, uid, text }: FileSpec & { text: string }): void {
   writeFileSync(next, text, { mode, flag: 'wx' })
   if (uid !== undefined) chownSync(next, uid, uid)
   renameSync(next, path)
+}
+
+/** In one write, and cut to its length after it: a reader sees no empty file. */
+function overwrite({ path, text }: FileSpec & { text: string }): void {
+  const file = openSync(path, 'r+')
+  try {
+    const bytes = Buffer.from(text)
+    writeSync(file, bytes, 0, bytes.length, 0)
+    ftruncateSync(file, bytes.length)
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** Cuts a stream of bytes into lines; what a line has beyond `limit` characters is dropped. */

@@ -52,7 +52,7 @@ async function answer(image: string): Promise<unknown> {
     env: [],
     mounts: [],
     token: undefined,
-    hosts: [],
+    hosts: () => [],
     trust: '',
     port: 8080,
     memoryBytes: 4e9,

@@ -21,7 +21,7 @@ const instance = await engine.start({
   env: [['MARK', mark]],
   mounts: [],
   token: undefined,
-  hosts: [],
+  hosts: () => [],
   trust: '',
   port: 8080,
   memoryBytes: 0,

@@ -9,11 +9,15 @@ export interface Engine {
   build(request: BuildRequest): Promise<BuildResult>
   /** As whom instances of a workload run on this machine; undefined: as whoever runs the platform, or not on this machine. */
   uidOf(workload: string): number | undefined
+  /** What running instances have in their hosts files is what their specs say now; nothing where they have none of their own. */
+  hostsChanged(): void
   /** Stops every instance and everything the engine itself started. */
   close(): Promise<void>
 }
 
 export type Finding = { readonly subject: string; readonly works: boolean; readonly message: string }
+
+export type HostLine = { readonly address: string; readonly names: readonly string[] }
 
 export type InstanceSpec = {
   /** Unique name. */
@@ -35,8 +39,8 @@ export type InstanceSpec = {
   readonly mounts: readonly { readonly path: string; readonly directory: string }[]
   /** Contents of the compute resource token; undefined: the instance gets none; '': it comes later by `writeToken`. */
   readonly token: string | undefined
-  /** Lines of the instance's hosts file beside localhost. */
-  readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[]
+  /** Lines of the instance's hosts file beside localhost; asked again by `hostsChanged`. */
+  readonly hosts: () => readonly HostLine[]
   /** PEM of certificate authorities to trust beside the system's. */
   readonly trust: string
   /** undefined: it listens on none, gets no PORT, and is ready once it has started. */

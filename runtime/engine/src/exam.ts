@@ -78,7 +78,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
       env: [],
       mounts: [],
       token: undefined,
-      hosts: [],
+      hosts: () => [],
       trust: '',
       port: 8080,
       memoryBytes: 256 * 1024 * 1024,
@@ -296,10 +296,15 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
       assert.equal(existsSync('/exam-config') || existsSync('/etc/exam-tls'), false)
     })
 
-    test('the hosts file names what the spec names', async (context) => {
+    test('the hosts file names what the spec names, and follows it', async (context) => {
       if (setting.without?.mounts) return context.skip(setting.without.mounts)
-      await run({ hosts: [{ address: '127.83.1.2', names: ['iam.cloud.ibm.com'] }] }, async (ask) => {
-        assert.match(await ask('/read?q=/etc/hosts'), /^127\.83\.1\.2\tiam\.cloud\.ibm\.com$/m)
+      let names = ['iam.cloud.ibm.com', 'a-name-that-goes.example.com']
+      await run({ hosts: () => [{ address: '127.83.1.2', names }] }, async (ask) => {
+        assert.match(await ask('/read?q=/etc/hosts'), /^127\.83\.1\.2\tiam\.cloud\.ibm\.com a-name-that-goes\.example\.com$/m)
+        for (names of [['one.example.com'], ['one.example.com', 'two.example.com']]) {
+          setting.engine.hostsChanged()
+          await until(async () => (await ask<string>('/read?q=/etc/hosts')).endsWith(`\n127.83.1.2\t${names.join(' ')}\n`))
+        }
       })
     })
 
@@ -328,9 +333,9 @@ function ask<T>(instance: Instance, path: string): Promise<T> {
   })
 }
 
-async function until(condition: () => boolean, limitMs = 5000): Promise<void> {
+async function until(condition: () => boolean | Promise<boolean>, limitMs = 5000): Promise<void> {
   const end = performance.now() + limitMs
-  while (!condition()) {
+  while (!(await condition())) {
     assert.ok(performance.now() < end, 'it did not happen in time')
     await new Promise((resolve) => setImmediate(resolve))
   }

@@ -12,6 +12,7 @@ function memoryEngine() {
     name: 'memory',
     findings: () => [],
     uidOf: () => undefined,
+    hostsChanged: () => {},
     build: () => Promise.reject(new Error('not here')),
     close: async () => {},
     async start({ name }: InstanceSpec): Promise<Instance> {

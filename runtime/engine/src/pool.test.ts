@@ -18,6 +18,7 @@ class MemoryEngine implements Engine {
   }
   findings = () => []
   uidOf = () => undefined
+  hostsChanged = () => {}
   build = () => Promise.reject(new Error('not here'))
   close = async () => {}
   async start(spec: InstanceSpec): Promise<Instance> {
@@ -85,7 +86,7 @@ function setUp(options: Partial<PoolOptions> = {}) {
     env: [],
     mounts: [],
     token: undefined,
-    hosts: [],
+    hosts: () => [],
     trust: '',
     port: 8080,
     memoryBytes: 0,

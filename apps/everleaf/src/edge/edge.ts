@@ -13,7 +13,7 @@ import type { Config } from '../config.ts'
 import { type Home, prepareHome, rootKey, WrongMachine } from '../home.ts'
 import { lockHome } from '../lock.ts'
 import { type PortsFile, portsToOpen } from '../ports.ts'
-import { hostLines, ownAddress } from './addresses.ts'
+import { createHosts, type Hosts, ownAddress, type Reachable } from './addresses.ts'
 import { backendsOver } from './backends.ts'
 import { openControl } from './control.ts'
 import type { CoreProcess } from './core-process.ts'
@@ -58,13 +58,11 @@ type Parts = {
   readonly engine: Engine
   readonly gateway: Gateway
   readonly mounts: ReturnType<typeof createMounts>
-  readonly addresses: Addresses
+  readonly addresses: Reachable
+  readonly hosts: Hosts
   /** What ends the builds that run, by their ids. */
   readonly builds: Map<string, AbortController>
 }
-
-/** Known once the listeners are open. `fixed`: the platform's own address where its port 443 could be had; `cluster`: the same of port 80. */
-type Addresses = { fixed: string | undefined; cluster: string | undefined }
 
 /** Starts the data plane and, behind it, core; resolves when the platform answers. Throws WrongMachine. */
 export async function startEdge(config: Config, around: Surroundings, world: World): Promise<void> {
@@ -119,6 +117,8 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
   const namespaces = parts.engine.findings().every(({ subject, works }) => subject !== 'mounts' || works)
   parts.addresses.fixed = listening.private.find(({ port }) => port === 443)?.host
   parts.addresses.cluster = namespaces ? listening.project?.host : undefined
+  // Instances that started already knew neither.
+  parts.hosts.moved()
   const ports = portsOf(listening, config, parts.addresses)
   for (const file of [home.portsFile, home.lastPortsFile]) writeDurably(file, JSON.stringify(ports), 0o600)
   core.begin(JSON.stringify({ config, ports, namespaces }))
@@ -163,11 +163,12 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
       state.apply({ upserts: [{ kind: 'certificate', key: certificate, value: kept }], deletes: [] })
     },
   })
-  const addresses: Addresses = { fixed: undefined, cluster: undefined }
+  const addresses: Reachable = { fixed: undefined, cluster: undefined }
+  const hosts = createHosts({ world, state, addresses, changed: () => engine.hostsChanged() })
   const pool = createPool({
     world,
     engine,
-    specFor: async ({ workload, revision, instance }) => instanceSpec({ workload, revision, instance }, { state, mounts, home, logs, addresses }),
+    specFor: async ({ workload, revision, instance }) => instanceSpec({ workload, revision, instance }, { state, mounts, home, logs, hosts }),
     tokenFor: (input) => call().token(input),
     onEvent: (event) => {
       if (event.type === 'revision' && event.state === 'ready') noteProven(state, event)
@@ -179,7 +180,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
   const jobs = createJobPool({
     world,
     engine,
-    specFor: async ({ run, index, retries, instance }) => jobSpec({ run, index, retries, instance }, { state, mounts, home, logs, addresses }),
+    specFor: async ({ run, index, retries, instance }) => jobSpec({ run, index, retries, instance }, { state, mounts, home, logs, hosts }),
     tokenFor: (input) => call().token(input),
     onChange: events.noteIndex,
     report: (runs) => call().indices({ runs }),
@@ -192,7 +193,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     api: { socketPath: home.coreSocket, rawPaths: ['/object-storage'] },
     mayReach: createPeers({ state, uidOf: (workload) => engine.uidOf(workload) }),
   })
-  const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, events, addresses, builds: new Map() }
+  const parts = { config, home, world, state, table, pool, jobs, engine, gateway, mounts, logs, events, addresses, hosts, builds: new Map() }
   return parts
 }
 
@@ -227,7 +228,7 @@ async function listen(gateway: Gateway, config: Config, home: Home): Promise<Lis
     }
 }
 
-function portsOf(listening: Listening, config: Config, { fixed, cluster }: Addresses): PortsFile {
+function portsOf(listening: Listening, config: Config, { fixed, cluster }: Reachable): PortsFile {
   return {
     pid: process.pid,
     listen: config.listen,
@@ -259,13 +260,18 @@ function takeSnapshot(items: readonly Item[], parts: Parts): void {
 
 function show(items: readonly Item[], parts: Parts): void {
   writeTrust(parts)
+  parts.hosts.moved()
   parts.table.replace(items)
   for (const item of items) if (item.kind === 'workload') parts.pool.apply(item.value)
   for (const [key, value] of parts.state.all('mount')) parts.mounts.update(key, value)
 }
 
+/** Kinds of items that hosts files are made of. */
+const HOSTED: ReadonlySet<string> = new Set(['host', 'workload', 'settings'])
+
 function takeDifference(difference: Difference, parts: Parts): void {
   parts.state.apply(difference)
+  if ([...difference.upserts, ...difference.deletes].some(({ kind }) => HOSTED.has(kind))) parts.hosts.moved()
   parts.table.apply(difference)
   for (const item of difference.upserts) {
     if (item.kind === 'mount') parts.mounts.update(item.key, item.value)
@@ -296,7 +302,7 @@ function noteProven(state: EdgeState, { workload: key, revision: name }: { workl
   state.apply({ upserts: [{ kind: 'workload', key, value: { ...workload, revisions } }], deletes: [] })
 }
 
-type SpecParts = Pick<Parts, 'state' | 'mounts' | 'home' | 'logs' | 'addresses'>
+type SpecParts = Pick<Parts, 'state' | 'mounts' | 'home' | 'logs' | 'hosts'>
 
 function instanceSpec(which: { workload: string; revision: string; instance: string }, parts: SpecParts): InstanceSpec {
   const { state, logs } = parts
@@ -339,7 +345,7 @@ type Placed = { image: string; projectId: string; mounts: readonly { path: strin
 >
 
 /** What instances of apps and of jobs have in common. */
-function placeSpec(placed: Placed, { state, mounts, home, addresses }: SpecParts) {
+function placeSpec(placed: Placed, { state, mounts, home, hosts }: SpecParts) {
   return {
     image: join(home.data, 'images', placed.image),
     commands: placed.commands,
@@ -350,7 +356,7 @@ function placeSpec(placed: Placed, { state, mounts, home, addresses }: SpecParts
       return item === undefined ? [] : [{ path, directory: mounts.folderOf(mount, item) }]
     }),
     token: undefined,
-    hosts: hostLines(state, { own: '127.0.0.1', ...addresses }, placed.projectId),
+    hosts: () => hosts.of(placed.projectId),
     trust: state.get('settings', 'platform')?.caCertificate ?? '',
   }
 }
