@@ -44,8 +44,9 @@ export function namesOf({ env }: Pick<Running, 'env'>, account: string): Names {
 }
 
 /** A bucket of a new instance, and in it one object, so that nobody deletes the bucket. */
-export async function makeBucket({ env }: Pick<Running, 'env'>, owner: { token: string; group: string; name: string }): Promise<Bucket> {
-  const { token, group, name } = owner
+export async function makeBucket({ env }: Pick<Running, 'env'>, owner: { token: string; name: string; group?: string }): Promise<Bucket> {
+  const { token, name } = owner
+  const group = owner.group ?? (await groupOf(env, token))
   const instance = await call('POST', `${env.RESOURCE_CONTROLLER_URL}/v2/resource_instances`, {
     token,
     body: { name, target: 'global', resource_group: group, resource_plan_id: 'cloud-object-storage-standard' },
@@ -61,6 +62,12 @@ export async function makeBucket({ env }: Pick<Running, 'env'>, owner: { token: 
     if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
   }
   return { objectStorage, bucket }
+}
+
+/** The first resource group that the caller sees: that of the account. */
+export async function groupOf(env: Running['env'], token: string): Promise<string> {
+  const { text } = await call('GET', `${env.RESOURCE_MANAGER_URL}/v2/resource_groups`, { token })
+  return (JSON.parse(text) as { resources: readonly { id: string }[] }).resources[0]?.id ?? ''
 }
 
 /** The object of `makeBucket`. */

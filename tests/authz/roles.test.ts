@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test'
 import type { Route } from '@everleaf/http'
 import { roleTables } from '@everleaf/iam'
 import { freshHome, login, type Running, startPlatform } from '../support/platform.ts'
-import { accountOf, call, makeBucket, namesOf, type Place, placesOf, urlOf } from './places.ts'
+import { accountOf, call, groupOf, makeBucket, namesOf, type Place, placesOf, urlOf } from './places.ts'
 
 type RoleTable = (typeof roleTables)[number]
 type Role = RoleTable['service_roles'][number]
@@ -21,7 +21,7 @@ before(async () => {
   account = accountOf(await platform.token())
   places = placesOf(platform, {
     ...namesOf(platform, account),
-    ...(await makeBucket(platform, { token: await platform.token(), group: await groupOf(), name: 'roles' })),
+    ...(await makeBucket(platform, { token: await platform.token(), name: 'roles' })),
   })
 })
 after(async () => {
@@ -51,17 +51,11 @@ async function tokenWith(service: string, role: Role): Promise<string> {
   return await login(env, (made.body.apikey as { apikey: string }).apikey)
 }
 
-/** The resource group of the account. */
-async function groupOf(): Promise<string> {
-  const { body } = await platform.api('GET', `${platform.env.RESOURCE_MANAGER_URL}/v2/resource_groups?account_id=${account}`)
-  return (body.resources as readonly { id: string }[])[0]?.id ?? ''
-}
-
 /** An instance to lose: what deletes is tried on one of its own. */
 async function spare(service: string): Promise<string> {
   const { env, api } = platform
   if (service === 'codeengine') return String((await api('POST', `${env.CODE_ENGINE_URL}/projects`, { name: `spare-${randomUUID().slice(0, 8)}` })).body.id)
-  const body = { name: 'spare', target: 'us-south', resource_group: await groupOf(), resource_plan_id: `${service}-standard` }
+  const body = { name: 'spare', target: 'us-south', resource_group: await groupOf(env, await platform.token()), resource_plan_id: `${service}-standard` }
   const made = await api('POST', `${env.RESOURCE_CONTROLLER_URL}/v2/resource_instances`, body)
   assert.equal(made.status, 201, made.text)
   return String(made.body.guid)

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { makeBucket } from '../authz/places.ts'
 import { type Bundle, chainMaker, fingerprintOf } from '../support/certificates.ts'
 import { openDisk } from '../support/disk.ts'
-import { deploy, webApp } from '../support/pipeline.ts'
-import { eventually, everleaf, type Running, startPlatform } from '../support/platform.ts'
+import { material, renewedShop } from '../support/pipeline.ts'
+import { eventually, type Running, startPlatform } from '../support/platform.ts'
 import { freezeFamily, signal } from '../support/processes.ts'
 import { servedLeaf } from '../support/tls.ts'
 import { chanceFrom } from './killer.ts'
@@ -30,8 +30,8 @@ test(`${CUTS} power cuts at random: what was acknowledged is there, whole, and t
   let platform = await startPlatform(place)
   try {
     const maker = await chainMaker()
-    const secret = await furnish(platform, place, await maker.leaf([HOST]))
-    const bucket = await storage(platform)
+    const secret = await renewedShop(platform, { name: 'cut', host: HOST, first: await maker.leaf([HOST]) })
+    const { bucket } = await makeBucket(platform, { token: await platform.token(), name: 'cut' })
     const done: Acknowledged = { secrets: new Map(), objects: new Map(), versions: [], asked: [] }
     for (let cut = 1; cut <= CUTS; cut++) {
       const leaves = await Promise.all(Array.from({ length: 6 }, () => maker.leaf([HOST])))
@@ -56,24 +56,6 @@ test(`${CUTS} power cuts at random: what was acknowledged is there, whole, and t
     await platform.stop()
   }
 })
-
-const material = ({ certificate, intermediate, privateKey }: Bundle) => ({ certificate, intermediate, private_key: privateKey })
-
-/** A site with a renewal. Gives the id of its secret. */
-async function furnish(platform: Running, place: { home: string }, first: Bundle): Promise<string> {
-  await deploy(platform, 'shop', webApp(`response.end('shop')`), { scale_min_instances: 1 })
-  const url = `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets`
-  const { body } = await platform.api('POST', url, { secret_type: 'imported_cert', name: 'cut', ...material(first) })
-  const created = await everleaf(['renew', 'create', 'cut', '--host', HOST, '--secret', 'cut', '--app', 'shop'], place)
-  assert.equal(created.status, 0, created.stderr)
-  return String(body.id)
-}
-
-async function storage(platform: Running): Promise<string> {
-  const { body } = await platform.api('GET', `${platform.env.RESOURCE_MANAGER_URL}/v2/resource_groups`)
-  const group = (body.resources as readonly { id: string }[])[0]?.id ?? ''
-  return (await makeBucket(platform, { token: await platform.token(), group, name: 'cut' })).bucket
-}
 
 type Work = { readonly done: Acknowledged; readonly leaves: readonly Bundle[]; readonly secret: string; readonly bucket: string }
 

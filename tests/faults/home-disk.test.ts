@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { makeBucket } from '../authz/places.ts'
 import { chainMaker, fingerprintOf } from '../support/certificates.ts'
 import { type Disk, openDisk } from '../support/disk.ts'
-import { deploy, webApp } from '../support/pipeline.ts'
-import { eventually, everleaf, type Running, startPlatform } from '../support/platform.ts'
+import { material, renewedShop } from '../support/pipeline.ts'
+import { eventually, type Running, startPlatform } from '../support/platform.ts'
 import { get, servedLeaf } from '../support/tls.ts'
 
 const HOST = 'full.example.com'
@@ -19,16 +19,10 @@ const NO_DISK = 'a disk of its own needs root, mkfs.ext4 and loop devices'
 async function furnish(platform: Running) {
   const maker = await chainMaker()
   const first = await maker.leaf([HOST])
-  await deploy(platform, 'shop', webApp(`response.end('shop')`), { scale_min_instances: 1 })
+  const secret = await renewedShop(platform, { name: 'full', host: HOST, first })
   const manager = `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets`
-  const material = { certificate: first.certificate, intermediate: first.intermediate, private_key: first.privateKey }
-  const { body } = await platform.api('POST', manager, { secret_type: 'imported_cert', name: 'full', ...material })
-  const created = await everleaf(['renew', 'create', 'full', '--host', HOST, '--secret', 'full', '--app', 'shop'], platform)
-  assert.equal(created.status, 0, created.stderr)
-  const { body: groups } = await platform.api('GET', `${platform.env.RESOURCE_MANAGER_URL}/v2/resource_groups`)
-  const group = (groups.resources as readonly { id: string }[])[0]?.id ?? ''
-  const { bucket } = await makeBucket(platform, { token: await platform.token(), group, name: 'full' })
-  return { maker, manager, secret: String(body.id), first: first.fingerprint, bucket: `${platform.env.COS_ENDPOINT}/${bucket}` }
+  const { bucket } = await makeBucket(platform, { token: await platform.token(), name: 'full' })
+  return { maker, manager, secret, first: first.fingerprint, bucket: `${platform.env.COS_ENDPOINT}/${bucket}` }
 }
 
 /** Takes what is left of the disk; gives the space back when called. */
@@ -98,8 +92,7 @@ async function rotated(
   { maker, manager, secret }: Pick<Awaited<ReturnType<typeof furnish>>, 'maker' | 'manager' | 'secret'>,
 ): Promise<void> {
   const next = await maker.leaf([HOST])
-  const material = { certificate: next.certificate, intermediate: next.intermediate, private_key: next.privateKey }
-  assert.equal((await platform.api('POST', `${manager}/${secret}/versions`, material)).status, 201)
+  assert.equal((await platform.api('POST', `${manager}/${secret}/versions`, material(next))).status, 201)
   await eventually('it is served', async () => (await servedLeaf(HOST, platform.ports.public)) === fingerprintOf(next.certificate), 60_000)
 }
 

@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:https'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { deploy, webApp } from '../support/pipeline.ts'
-import { eventually, freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { eventually, freshHome, type Running } from '../support/platform.ts'
 
 const place = freshHome()
 let platform: Running
 const project = () => `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 /** The process id that answers; undefined where none does in time. */

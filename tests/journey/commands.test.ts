@@ -3,20 +3,17 @@ import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { chainMaker } from '../support/certificates.ts'
 import { deploy, webApp } from '../support/pipeline.ts'
+import { platformForAll } from '../support/for-all.ts'
 import { ANY_PORTS, environment, eventually, everleaf, finish, freshHome, type Ports, ROOT, type Running, startPlatform } from '../support/platform.ts'
 
 const COMMAND = join(ROOT, 'bin/everleaf')
 const place = freshHome()
 let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 /** `everleaf up` as a user types it, with the Node of PATH; resolves when it answers. */

@@ -2,20 +2,17 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { couldNotRun, freshHome, login, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { couldNotRun, freshHome, login, type Running } from '../support/platform.ts'
 
 const place = freshHome()
 const ibmcloud = ibmcloudOf(place)
 const { done, json } = ibmcloud
 let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 type Policy = { id: string; resources: { attributes: { name: string; value: string }[] }[]; roles: { role_id: string }[] }

@@ -2,20 +2,17 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { environment, finish, freshHome, login, ROOT, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { environment, finish, freshHome, login, ROOT, type Running } from '../support/platform.ts'
 
 const place = freshHome()
 const ibmcloud = ibmcloudOf(place)
 const { done, json } = ibmcloud
 let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 type Key = { name: string; guid: string; credentials: Record<string, string> }

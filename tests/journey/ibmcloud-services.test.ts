@@ -1,23 +1,17 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { grep, ids, word } from '../support/awk.ts'
 import { chainMaker } from '../support/certificates.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { endpointsOf, freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { endpointsOf, freshHome } from '../support/platform.ts'
 
 const place = freshHome()
 const ibmcloud = ibmcloudOf(place)
 const { done, json } = ibmcloud
-let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
-})
+platformForAll(place)
 
 const lineOf = (text: string, part: string): string => grep(text, part)[0] ?? ''
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

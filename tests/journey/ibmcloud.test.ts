@@ -2,19 +2,13 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { environment, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { environment, finish, freshHome, ROOT } from '../support/platform.ts'
 
 const place = freshHome()
-let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
-})
+platformForAll(place)
 
 const ibmcloud = ibmcloudOf(place)
 const { done } = ibmcloud

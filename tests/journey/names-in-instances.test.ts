@@ -26,9 +26,7 @@ test('an instance that runs finds the names of apps and buckets that come later,
   assert.notEqual(await found(BUCKET), fixedNames)
 
   await deploy(platform, 'later', webApp(`response.end('later')`))
-  const { body: groups } = await platform.api('GET', `${platform.env.RESOURCE_MANAGER_URL}/v2/resource_groups`)
-  const group = (groups.resources as readonly { id: string }[])[0]?.id ?? ''
-  const { objectStorage, bucket } = await makeBucket(platform, { token: await platform.token(), group, name: 'later' })
+  const { objectStorage, bucket } = await makeBucket(platform, { token: await platform.token(), name: 'later' })
   assert.equal(bucket, 'later-bucket')
   await eventually('the app is found', async () => (await found(CLUSTER)) === clusterNames, 10_000)
   await eventually('the bucket is found', async () => (await found(BUCKET)) === fixedNames, 10_000)

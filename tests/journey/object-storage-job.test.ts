@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { couldNotRun, eventually, freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { couldNotRun, eventually, freshHome, type Running } from '../support/platform.ts'
 
 const [REGION, BUCKET] = ['eu-es', 'written-by-jobs']
 const ENDPOINT = `s3.direct.${REGION}.cloud-object-storage.appdomain.cloud`
@@ -49,12 +50,8 @@ main().catch((error) => { console.log(error); process.exit(1) })
 const place = freshHome()
 const { done, json } = ibmcloudOf(place)
 let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 test('an instance, its credentials, a bucket, a project', { timeout: 120_000 }, async () => {

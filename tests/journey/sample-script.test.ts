@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { grep, ids, word } from '../support/awk.ts'
 import { asTheSampleMakesThem } from '../support/certificates.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { couldNotRun, eventually, freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { couldNotRun, eventually, freshHome, type Running } from '../support/platform.ts'
 
 /**
  * The commands of IBM's certificate-renewal sample in their order, with their options, their outputs cut as the script cuts them. The app has the
@@ -133,12 +134,8 @@ func main() {
 
 const place = freshHome()
 let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 const [APP, SECRET, KEY_SECRET] = ['ce-app', 'ce-cert', 'ce-en-secret']

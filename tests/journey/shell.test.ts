@@ -2,17 +2,14 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
-import { environment, everleaf, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
+import { test } from 'node:test'
+import { platformForAll } from '../support/for-all.ts'
+import { environment, everleaf, finish, freshHome, ROOT, type Running } from '../support/platform.ts'
 
 const place = freshHome()
 let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 const inShell = (...command: readonly string[]) => everleaf(['shell', ...command], { ...place, env: { SECRETS_MANAGER_URL: 'https://vault.example.com' } })

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { couldNotRun, eventually, freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { platformForAll } from '../support/for-all.ts'
+import { couldNotRun, eventually, freshHome, type Running } from '../support/platform.ts'
 
 /**
  * 'Accessing IBM Cloud services from Code Engine using a trusted profile', its commands in their order. The job is built from source, as no image can be
@@ -144,12 +145,8 @@ const place = freshHome()
 const cli = ibmcloudOf(place)
 const { done } = cli
 let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
+platformForAll(place, (running) => {
+  platform = running
 })
 
 const [REGION, COS, BUCKET, PROJECT, PROFILE] = ['eu-es', 'my-first-cos', 'my-first-bucket-a2khdu', 'trusted-profiles-test', 'code-engine-cos-access']

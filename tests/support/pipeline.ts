@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { packTar } from 'modern-tar'
-import { eventually, type Running } from './platform.ts'
+import type { Bundle } from './certificates.ts'
+import { eventually, everleaf, type Running } from './platform.ts'
 
 /** Builds and starts an app from files; resolves with its endpoint when it is ready. */
 export async function deploy(
@@ -54,4 +55,17 @@ export function webApp(body: string): Record<string, string> {
   return {
     'server.js': `const http = require('http');\nhttp.createServer((request, response) => {\n${body}\n}).listen(process.env.PORT);\nprocess.on('SIGTERM', () => process.exit(0));\n`,
   }
+}
+
+/** The members by which Secrets Manager takes a bundle. */
+export const material = ({ certificate, intermediate, privateKey }: Bundle) => ({ certificate, intermediate, private_key: privateKey })
+
+/** A running app whose host is kept fresh from a secret, all named `name` but the app, which is `shop`. Gives the secret's id. */
+export async function renewedShop(platform: Running, { name, host, first }: { name: string; host: string; first: Bundle }): Promise<string> {
+  await deploy(platform, 'shop', webApp(`response.end('shop')`), { scale_min_instances: 1 })
+  const url = `${platform.env.SECRETS_MANAGER_URL}/api/v2/secrets`
+  const { body } = await platform.api('POST', url, { secret_type: 'imported_cert', name, ...material(first) })
+  const created = await everleaf(['renew', 'create', name, '--host', host, '--secret', name, '--app', 'shop'], platform)
+  if (created.status !== 0) throw new Error(created.stderr)
+  return String(body.id)
 }

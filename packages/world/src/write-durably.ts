@@ -35,3 +35,10 @@ export function syncFolder(path: string): void {
     closeSync(folder)
   }
 }
+
+/** Puts a folder's own entries, or a file's content, on disk, without holding up the loop. */
+export async function syncPath(path: string): Promise<void> {
+  // Loaded here: commands do without it.
+  await using handle = await process.getBuiltinModule('node:fs/promises').open(path, 'r')
+  await handle.sync()
+}

@@ -2,14 +2,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BuildFailed, type BuildRequest, type BuildResult } from '@everleaf/engine'
-import type { World } from '@everleaf/world'
+import { syncPath, type World } from '@everleaf/world'
 import { extractArchive } from './archive.ts'
 import { openDependencyCache } from './dependency-cache.ts'
 import { detect } from './detect.ts'
 import { IMAGE_FILE, type Image } from './image.ts'
 import type { Workbench } from './languages/language.ts'
 import { SYSTEM_PATH } from './launcher.ts'
-import { syncOne, syncTree } from './sync-tree.ts'
+import { syncTree } from './sync-tree.ts'
 import { toolRunner } from './tools.ts'
 
 export type BuildDeps = {
@@ -42,7 +42,7 @@ export async function buildImage(request: BuildRequest, deps: BuildDeps): Promis
     await writeFile(join(work, IMAGE_FILE), JSON.stringify(image), { mode: 0o644 })
     await syncTree(work)
     await rename(work, request.image)
-    await syncOne(dirname(request.image))
+    await syncPath(dirname(request.image))
     return { digest, language: detected.language, command }
   } catch (error) {
     await rm(work, { recursive: true, force: true })

@@ -109,13 +109,15 @@ export type SandboxInput = {
   readonly spec: InstanceSpec
   readonly command: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** Text of its hosts file. */
+  readonly hosts: string
   readonly uid: number | undefined
   /** Name of the image's folder in the compile cache. */
   readonly cache: string
 }
 
 /** Everything the helper needs to start one instance in a sandbox. */
-export function sandboxStart({ spec, command, env, uid, cache }: SandboxInput): Extract<ToHelper, { type: 'start' }> {
+export function sandboxStart({ spec, command, env, hosts, uid, cache }: SandboxInput): Extract<ToHelper, { type: 'start' }> {
   const memory = `/.e/rw/.e/i/${spec.name}`
   const disk = `/.e/dir/instances/${spec.name}`
   const own = (path: string, mode: number): FileSpec => ({ path, mode, uid })
@@ -149,7 +151,7 @@ export function sandboxStart({ spec, command, env, uid, cache }: SandboxInput): 
     ],
     files: [
       { path: `${memory}/fstab`, mode: 0o600, uid: undefined, text: fstab.join('') },
-      { path: sandboxHostsFile(spec.name), mode: 0o444, uid: undefined, text: hostsFile(spec) },
+      { path: sandboxHostsFile(spec.name), mode: 0o444, uid: undefined, text: hosts },
       ...(spec.token ? [{ ...own(`${memory}/token/token`, 0o400), text: spec.token }] : []),
     ],
     file: 'unshare',

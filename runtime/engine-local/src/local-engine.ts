@@ -105,7 +105,6 @@ class LocalEngine implements Engine {
       leftovers: this.#mode === 'plain' ? [plainDirectory(this.#directory, spec.name)] : sandboxLeftovers(spec.name),
     })
     this.#instances.set(spec.name, instance)
-    this.#hosts.set(spec.name, hostsFile(spec))
     void instance.exited.then(() => {
       this.#instances.delete(spec.name)
       this.#hosts.delete(spec.name)
@@ -153,8 +152,10 @@ class LocalEngine implements Engine {
     const env = environmentOf({ spec, image, port, places, trust })
     if (this.#mode === 'plain') return plainStart({ directory: this.#directory, spec, command, env, places })
     const uid = this.uidOf(spec.workload)
+    const hosts = hostsFile(spec)
+    this.#hosts.set(spec.name, hosts)
     // One folder for each image and component: nobody can plant code in another's cache.
-    return sandboxStart({ spec, command, env, uid, cache: `${cache}-${componentUid(spec.workload)}` })
+    return sandboxStart({ spec, command, env, hosts, uid, cache: `${cache}-${componentUid(spec.workload)}` })
   }
 
   #writeToken(spec: InstanceSpec, token: string): Promise<void> {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, open, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ApiError, type ByteStream } from '@everleaf/http'
+import { syncPath } from '@everleaf/world'
 import { findBuild } from './builds.ts'
 import { CODES } from './errors.ts'
 import { activeProject, inProject } from './projects.ts'
@@ -47,7 +48,7 @@ async function storeArchive(body: ByteStream | undefined, { settings, world }: D
   try {
     const { id, size } = await writePart(body, part, settings.maxArchiveBytes ?? MAX_ARCHIVE_BYTES)
     await rename(part, join(settings.dataFolder, archivePath(id)))
-    await syncFolder(folder)
+    await syncPath(folder)
     return { id, size }
   } catch (error) {
     await unlink(part).catch(() => {
@@ -72,9 +73,4 @@ async function writePart(body: ByteStream, part: string, maxBytes: number): Prom
   if (start[0] !== 0x1f || start[1] !== 0x8b) throw new ApiError(400, CODES.invalidInput, 'The source is no gzip file. Send a tar.gz.')
   await file.sync()
   return { id: hash.digest('hex'), size }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  await using handle = await open(folder, 'r')
-  await handle.sync()
 }

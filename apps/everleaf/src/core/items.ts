@@ -43,7 +43,7 @@ export function itemsOf({ codeEngine, resourceController, objectStorage, pki, co
     instanceCreated(instance: Instance & { readonly service: string }): void {
       if (instance.service === 'secrets-manager') apply({ upserts: managerItems(instance), deletes: [] })
     },
-    /** A bucket's names are written out: instances that start from now on find them in their hosts file. */
+    /** A bucket's names are written out, for the hosts files of instances. */
     bucketsChanged({ made = [], gone = [] }: { readonly made?: readonly Bucket[]; readonly gone?: readonly Bucket[] }): void {
       apply({ upserts: made.flatMap(bucketItems), deletes: gone.flatMap(bucketItems).map(({ kind, key }) => ({ kind, key })) })
     },
