@@ -60,8 +60,10 @@ The file names \`region\`, \`project\`, \`secretsManager\` and \`eventNotificati
 the private endpoints of IAM and Secrets Manager; its app is public, because Event Notifications delivers from outside of the project's network, and answers only
 who knows its header, 256 random bits made at the first \`apply\`.
 
-Code Engine's API takes no source from a machine: IBM's own command line sends it by a registry. \`apply\` tries Everleaf's upload first; where Code Engine
-has none it says which two \`ibmcloud\` commands build \`apps/sync/dist\`, and takes the image by \`sync: { image, imageSecret }\`.
+Code Engine's API takes no source from a machine: IBM's own command line sends it by a registry. Sync is one file of 90 KB, so \`apply\` puts it into the config
+map \`<sync>-code\`, and the app runs it by the \`node\` of an image that needs no credentials: Red Hat's \`ubi9/nodejs-24-minimal\`, or what
+\`sync: { nodeImage, imageSecret }\` names. No registry and no namespace of one's own is needed. Who wants an image of sync builds \`apps/sync/dist\` (it has a
+Dockerfile) and names it: \`sync: { image, imageSecret }\`.
 `
 
 const REASONS_FOLDER = 'docs/reference/reasons'

@@ -5,16 +5,18 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { chainMaker } from '../support/certificates.ts'
 import { everything } from '../support/listing.ts'
-import { deploy, webApp } from '../support/pipeline.ts'
+import { buildImage, deploy, webApp } from '../support/pipeline.ts'
 import { couldNotRun, environment, everleaf, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
 import { servedLeaf } from '../support/tls.ts'
 
 /*
  * `--target ibm` against Everleaf under IBM's host names: with a hosts file of its own that leads them to the platform, and with a home of
- * its own in which there is no platform to find. What the command does not get from IBM's public endpoints it does not get.
+ * its own in which there is no platform to find. What the command does not get from IBM's public endpoints it does not get. Everleaf
+ * pulls no images: that of Node, by whose `node` sync runs, is one of a build of the project that carries its name.
  */
+const NODE_IMAGE = 'registry.access.redhat.com/ubi9/nodejs-24-minimal:latest'
 type Right = { role: string; role_id: string; service: string; instance?: string }
-type Plan = { steps: { what: string; call: string }[]; rights: Right[] }
+type Plan = { steps: { kind: string; name: string; what: string; call: string }[]; rights: Right[] }
 
 const place = freshHome()
 const elsewhere = freshHome()
@@ -24,6 +26,7 @@ let account = ''
 before(async () => {
   platform = await startPlatform(place)
   await deploy(platform, 'shop', webApp(`response.end('shop')`))
+  await buildImage(platform, 'node', { files: webApp(`response.end('not sync')`), image: NODE_IMAGE })
   account = String((JSON.parse(Buffer.from((await platform.token()).split('.')[1] ?? '', 'base64url').toString()) as { account: { bss: string } }).account.bss)
 })
 after(async () => {
@@ -32,7 +35,7 @@ after(async () => {
 })
 
 const must = async (method: string, url: string, body?: unknown) => {
-  const answer = await platform.api(method, url, body)
+  const answer = await platform.api(method, url, body, method === 'PUT' ? { 'if-match': '*' } : {})
   assert.ok(answer.status < 300, `${method} ${url}: ${answer.status} ${answer.text}`)
   return answer.body
 }
@@ -99,6 +102,12 @@ renewals:
   const before = await everything(platform)
   const plan = JSON.parse(await done(String(platform.env.IBMCLOUD_API_KEY), 'plan', '--json')) as Plan
   assert.ok(plan.steps.length > 15)
+  // Everleaf's own route for sources is none of IBM's: the code goes by a config map.
+  assert.ok(plan.steps.every(({ kind }) => kind !== 'build'))
+  assert.deepEqual(
+    plan.steps.filter(({ name: of }) => of === 'sync-code').map(({ call }) => call),
+    ['POST /v2/projects/{id}/config_maps'],
+  )
   const isProfileRight = ({ role, service }: Right) => role === 'Administrator' && service === 'iam-identity'
   const viewer = { role: 'Viewer', role_id: 'crn:v1:bluemix:public:iam::::role:Viewer', service: 'iam-identity' }
   const tooSmall = await identityWith('too-small', [...plan.rights.filter((right) => !isProfileRight(right)), viewer])
@@ -109,6 +118,11 @@ renewals:
   const key = await identityWith('enough', plan.rights)
   await done(key, 'apply')
   assert.match(await done(key, 'apply'), /Nothing to do/)
+  const code = `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}/config_maps/sync-code`
+  const { data } = await must('GET', code)
+  await must('PUT', code, { data: { 'sync.js': 'throw new Error("not sync")' } })
+  assert.match(await done(key, 'apply'), /code of sync[\s\S]*1 step\b/)
+  assert.deepEqual((await must('GET', code)).data, data)
   // One more, by somebody who may do no more than that.
   const more = path('more.yaml')
   writeFileSync(
@@ -126,6 +140,8 @@ renewals:
   await done(little, 'delete', 'other')
 
   const app = await must('GET', `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}/apps/sync`)
+  assert.equal(app.image_reference, NODE_IMAGE)
+  assert.deepEqual([app.run_commands, app.run_arguments], [['node'], ['/opt/everleaf/sync.js']])
   const variables = new Map((app.run_env_variables as { name: string; value?: string }[]).map(({ name: of, value }) => [of, value]))
   const guid = platform.env.SECRETS_MANAGER_URL?.split('/').at(-1)
   assert.equal(variables.get('IAM_URL'), 'https://private.iam.cloud.ibm.com')

@@ -3,32 +3,26 @@ import { packTar } from 'modern-tar'
 import type { Bundle } from './certificates.ts'
 import { eventually, everleaf, type Running } from './platform.ts'
 
-/** Builds and starts an app from files; resolves with its endpoint when it is ready. */
-export async function deploy(
-  platform: Running,
-  name: string,
-  files: Readonly<Record<string, string>>,
-  settings: Readonly<Record<string, unknown>> = {},
-): Promise<string> {
+type Files = Readonly<Record<string, string>>
+
+function projectOf(platform: Running) {
   const project = `${platform.env.CODE_ENGINE_URL}/projects/${platform.env.CODE_ENGINE_PROJECT_ID}`
-  const must = async (what: Promise<{ status: number; text: string; body: Record<string, unknown> }>) => {
-    const { status, text, body } = await what
-    if (status >= 300) throw new Error(`${name}: ${status} ${text}`)
+  const must = async (method: string, path: string, sent?: unknown) => {
+    const { status, text, body } = await platform.api(method, `${project}${path}`, sent)
+    if (status >= 300) throw new Error(`${method} ${path}: ${status} ${text}`)
     return body
   }
+  return { project, must }
+}
+
+/** Builds an image from files by a build of that name; resolves when it is there. */
+export async function buildImage(platform: Running, name: string, { files, image }: { files: Files; image: string }): Promise<void> {
+  const { project, must } = projectOf(platform)
   const entries = Object.entries(files).map(([path, body]) => ({
     header: { name: path, size: Buffer.byteLength(body), mode: 0o644, type: 'file' as const },
     body: Buffer.from(body),
   }))
-  await must(
-    platform.api('POST', `${project}/builds`, {
-      name,
-      source_type: 'local',
-      strategy_type: 'buildpacks',
-      output_image: `private/${name}`,
-      output_secret: 'none',
-    }),
-  )
+  await must('POST', '/builds', { name, source_type: 'local', strategy_type: 'buildpacks', output_image: image, output_secret: 'none' })
   const archive = gzipSync(await packTar(entries))
   const sent = await fetch(`${project}/builds/${name}/source`, {
     method: 'PUT',
@@ -36,15 +30,21 @@ export async function deploy(
     body: archive,
   })
   if (!sent.ok) throw new Error(`${name}: source ${sent.status} ${await sent.text()}`)
-  const run = await must(platform.api('POST', `${project}/build_runs`, { build_name: name }))
+  const run = await must('POST', '/build_runs', { build_name: name })
   await eventually(`the build of ${name}`, async () => {
-    const { status, status_details: details } = await must(platform.api('GET', `${project}/build_runs/${run.name}`))
+    const { status, status_details: details } = await must('GET', `/build_runs/${run.name}`)
     if (status === 'failed') throw new Error(`the build of ${name} failed: ${JSON.stringify(details)}`)
     return status === 'succeeded'
   })
-  await must(platform.api('POST', `${project}/apps`, { name, image_reference: `private/${name}`, ...settings }))
+}
+
+/** Builds and starts an app from files; resolves with its endpoint when it is ready. */
+export async function deploy(platform: Running, name: string, files: Files, settings: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  const { must } = projectOf(platform)
+  await buildImage(platform, name, { files, image: `private/${name}` })
+  await must('POST', '/apps', { name, image_reference: `private/${name}`, ...settings })
   return await eventually(`the app ${name}`, async () => {
-    const app = await must(platform.api('GET', `${project}/apps/${name}`))
+    const app = await must('GET', `/apps/${name}`)
     if (app.status === 'failed') throw new Error(`the app ${name} failed: ${JSON.stringify(app.status_details)}`)
     return app.status === 'ready' && String(app.endpoint)
   })

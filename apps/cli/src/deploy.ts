@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { ApiFailure, type CeApp } from '@everleaf/clients'
+import type { CeApp } from '@everleaf/clients'
 import { ensure, orMissing, until } from './ensure.ts'
-import { WrongUse } from './home.ts'
 import type { Session } from './session.ts'
 
-type From = { readonly archive: Uint8Array } | { readonly image: string }
+/** What an app is made of: a folder that is built, an image, or one file of code that an image with its language runs. */
+export type From = { readonly archive: Uint8Array } | { readonly image: string } | { readonly code: string; readonly image: string }
 type App = { readonly name: string; readonly from: From; readonly settings: Readonly<Record<string, unknown>> }
 type Project = Pick<Session, 'codeEngine' | 'project' | 'world'>
 
@@ -18,8 +18,10 @@ export function deploymentIn(app: CeApp): string | undefined {
 
 /** Names a deployment by all that it is made of. */
 export function digestOf({ from, settings }: Pick<App, 'from' | 'settings'>): string {
-  const source = 'archive' in from ? from.archive : from.image
-  return createHash('sha256').update(source).update(JSON.stringify(settings)).digest('hex')
+  const source = 'archive' in from ? [from.archive] : 'code' in from ? [from.code, from.image] : [from.image]
+  const hash = createHash('sha256')
+  for (const part of [...source, JSON.stringify(settings)]) hash.update(part)
+  return hash.digest('hex')
 }
 
 /** Builds a folder from local source, where there is no image, and makes or updates the app that runs it; resolves when it is ready. */
@@ -61,9 +63,7 @@ function imageOf(name: string): string {
 async function buildImage(place: Project, { name, archive }: { name: string; archive: Uint8Array }): Promise<string> {
   const { codeEngine, project } = place
   await ensureBuild(place, name)
-  await codeEngine.uploadBuildSource(project, name, archive).catch((error: unknown) => {
-    throw error instanceof ApiFailure && (error.status === 404 || error.status === 405) ? new WrongUse(NO_UPLOAD, { cause: error }) : error
-  })
+  await codeEngine.uploadBuildSource(project, name, archive)
   const run = await codeEngine.createBuildRun(project, { build_name: name })
   const built = await until(place, {
     what: `the build of ${name}`,
@@ -74,10 +74,3 @@ async function buildImage(place: Project, { name, archive }: { name: string; arc
   if (built.status === 'failed') throw new Error(`the build of ${name} failed: ${built.status_details?.reason ?? 'no reason given'}`)
   return imageOf(name)
 }
-
-const NO_UPLOAD = `This Code Engine takes no source by its API: on IBM Cloud only IBM's own command line can send one.
-Build sync's folder with it once, then name the image in the file, and apply again:
-  npm run build -w apps/sync
-  ibmcloud ce build create --name sync-image --build-type local --strategy dockerfile --image REGISTRY/NAMESPACE/sync --registry-secret SECRET
-  ibmcloud ce buildrun submit --build sync-image --source apps/sync/dist --wait
-  sync: { image: REGISTRY/NAMESPACE/sync, imageSecret: SECRET }`

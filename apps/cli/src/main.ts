@@ -43,8 +43,10 @@ async function syncFolder(): Promise<string> {
   if (!isSource) return folder
   const bundle = join(folder, 'sync.js')
   const sources = ['apps/sync/src', 'packages/clients/src', 'packages/pki/src', 'packages/renewals/src', 'packages/world/src'].map((path) => join(root, path))
-  if (existsSync(bundle) && newest(sources) <= statSync(bundle).mtimeMs) return folder
-  const maker = existsSync(join(root, 'node_modules/esbuild')) ? 'build.ts' : 'assemble.ts'
+  const hasBundler = existsSync(join(root, 'node_modules/esbuild'))
+  const isAssembled = existsSync(join(folder, 'sync'))
+  if (existsSync(bundle) && newest(sources) <= statSync(bundle).mtimeMs && !(hasBundler && isAssembled)) return folder
+  const maker = hasBundler ? 'build.ts' : 'assemble.ts'
   await promisify(execFile)(process.execPath, ['--no-warnings', join(root, 'apps/sync', maker)])
   return folder
 }

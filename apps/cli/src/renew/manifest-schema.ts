@@ -78,8 +78,11 @@ export const Manifest = Type.Object(
               description: 'Who may reach it; private on Everleaf, public on IBM Cloud. It answers only who knows its header.',
             }),
           ),
-          image: Type.Optional(text('Run this image instead of building sync from its source.')),
-          imageSecret: Type.Optional(text('Registry secret of the project for that image.')),
+          image: Type.Optional(text('Run this image, which is one of sync, instead of its source.')),
+          nodeImage: Type.Optional(
+            text('Run the code of sync, kept in a config map, by the Node of this image; on IBM Cloud that of Red Hat without it. It is looked for as `node`.'),
+          ),
+          imageSecret: Type.Optional(text('Registry secret of the project for the image.')),
           proofLimitSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 600, description: 'How long a new certificate may take to be served: 30.' })),
         },
         { ...closed, description: 'The app that carries the certificates.' },

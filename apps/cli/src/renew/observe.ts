@@ -4,7 +4,7 @@ import { decide } from '@everleaf/pki'
 import { deploymentIn } from '../deploy.ts'
 import { orMissing } from '../ensure.ts'
 import { CERTIFICATE_TYPES, namesOf, readList } from '../renewals.ts'
-import { type Desired, headerSecret, type WantedRenewal } from './desired.ts'
+import { CODE_FILE, codeMap, type Desired, headerSecret, type WantedRenewal } from './desired.ts'
 import { fingerprintOf, leafIn } from './leaf.ts'
 import { readLedger } from './ledger.ts'
 import type { Place } from './place.ts'
@@ -52,6 +52,10 @@ const READERS = {
   list: async (place: Place) => {
     const list = await readList(place)
     return { ...list, names: await namesOf(place, list.renewals) }
+  },
+  code: async ({ codeEngine, project, app }: Place, { deployment }: Desired) => {
+    const map = 'code' in deployment.from ? await orMissing(codeEngine.getConfigMap(project, codeMap(app))) : undefined
+    return map === undefined ? undefined : { text: map.data?.[CODE_FILE] }
   },
   build: async ({ codeEngine, project, app }: Place) => (await orMissing(codeEngine.getBuild(project, app))) !== undefined,
   app: async ({ codeEngine, project, app }: Place) => {

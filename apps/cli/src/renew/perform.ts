@@ -2,7 +2,7 @@ import type { SmSecret } from '@everleaf/clients'
 import { deployApp, ensureBuild } from '../deploy.ts'
 import { until } from '../ensure.ts'
 import { changeRenewals, listData, namesOf, readRenewals, renewalsMap, rulesFor, setRules } from '../renewals.ts'
-import { type Desired, headerSecret, type WantedRenewal } from './desired.ts'
+import { CODE_FILE, codeMap, type Desired, headerSecret, type WantedRenewal } from './desired.ts'
 import type { Observed } from './observe.ts'
 import type { Place } from './place.ts'
 import { entryOf } from './renewal-steps.ts'
@@ -47,6 +47,9 @@ export async function perform(act: Act, stage: Stage): Promise<void> {
     }
     case 'make-list':
       return void (await codeEngine.createConfigMap(project, { name: renewalsMap(app), data: listData([]) }))
+    case 'make-code':
+    case 'change-code':
+      return await putCode(stage, act.do)
     case 'make-build':
       return await ensureBuild(place, app)
     case 'deploy':
@@ -114,6 +117,16 @@ async function makePolicy(place: Place, group: string | undefined): Promise<void
     resource: { attributes },
     control: { grant: { roles: [{ role_id: group === undefined ? ROLE_IDS.Writer : ROLE_IDS.SecretsReader }] } },
   })
+}
+
+async function putCode({ place, desired }: Stage, how: 'make-code' | 'change-code'): Promise<void> {
+  const { codeEngine, project, app } = place
+  const { from } = desired.deployment
+  if (!('code' in from)) throw new Error('only code is put into a config map')
+  const name = codeMap(app)
+  const data = { [CODE_FILE]: from.code }
+  if (how === 'make-code') await codeEngine.createConfigMap(project, { name, data })
+  else await codeEngine.replaceConfigMap(project, name, { json: { data }, ifMatch: '*' })
 }
 
 async function makeTopic({ eventNotifications, manager, ...place }: Place, act: Extract<Act, { do: 'make-topic' }>): Promise<void> {

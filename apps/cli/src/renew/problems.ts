@@ -1,5 +1,5 @@
 import { problemsIn, type Renewal } from '../renewals.ts'
-import type { Desired, WantedRenewal } from './desired.ts'
+import { codeMap, type Desired, type WantedRenewal } from './desired.ts'
 import type { Observed } from './observe.ts'
 import type { Place } from './place.ts'
 import { entryOf, isNewer } from './renewal-steps.ts'
@@ -18,6 +18,10 @@ export function problemsOf(place: Pick<Place, 'app' | 'notifications'>, desired:
     )
   if (observed.app !== undefined && observed.app.deployment === undefined)
     pipeline(`the project has an app named ${app} that is not sync. Give sync another name in the file (sync: { name: … }).`)
+  const { from } = desired.deployment
+  const isOurs = observed.ledger.keys.has(keyOf({ kind: 'config-map', name: codeMap(app) }))
+  if ('code' in from && observed.code !== undefined && observed.code.text !== from.code && !isOurs)
+    pipeline(`the project has a config map named ${codeMap(app)} that was not made here. Give sync another name in the file (sync: { name: … }).`)
   for (const renewal of desired.renewals) problems.push(...problemsOfRenewal(renewal, observed))
   const others = observed.list.renewals.filter(({ name }) => !desired.renewals.some((renewal) => renewal.name === name))
   const next = [...others, ...desired.renewals.map((renewal) => entryOf(renewal, observed) ?? placeholder(renewal))]

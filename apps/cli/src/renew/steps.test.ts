@@ -28,6 +28,7 @@ const nothing: Observed = {
   policies: new Set<string>(),
   header: undefined,
   list: { exists: false, renewals: [], names: new Map() },
+  code: undefined,
   build: false,
   app: undefined,
   timer: { id: 'timer', enabled: false },
@@ -71,7 +72,9 @@ const whole: Observed = {
   targets: new Map([['shop-tls', 'tls']]),
   mappings: new Map([['shop.example.com', { app: 'shop', target: 'shop-tls' }]]),
 }
-const kinds = (observed: Observed) => stepsFor(place, desired, observed).map(({ does, thing: { kind, name } }) => `${does} ${kind} ${name}`.trim())
+const ofCode: Desired = { ...desired, deployment: { digest: 'new', settings: {}, from: { code: 'text', image: 'node' } } }
+const kinds = (observed: Observed, wanted = desired) =>
+  stepsFor(place, wanted, observed).map(({ does, thing: { kind, name } }) => `${does} ${kind} ${name}`.trim())
 
 test('stepsFor() makes everything in an order in which each step has what it needs', () => {
   assert.deepEqual(kinds(nothing), [
@@ -108,6 +111,28 @@ for (const [what, difference, steps] of [
   ['a right that was taken away', { policies: new Set([PROJECT_POLICY]) }, ['make policy read secrets of the group default']],
 ] as const)
   test(`stepsFor() answers ${what} with ${steps.join(' and ')}`, () => assert.deepEqual(kinds({ ...whole, ...difference } as Observed), steps))
+
+for (const [what, difference, steps] of [
+  ['no code yet', { code: undefined, app: undefined }, ['make config-map sync-code', 'make app sync']],
+  [
+    'other code',
+    { code: { text: 'old' }, app: { status: 'ready', deployment: 'old', endpoint: 'https://sync' } },
+    ['change config-map sync-code', 'change app sync'],
+  ],
+  ['a map without it', { code: { text: undefined } }, ['change config-map sync-code']],
+  ['this code', { code: { text: 'text' } }, []],
+] as const)
+  test(`stepsFor() answers ${what} with ${steps.join(' and ') || 'nothing'}`, () =>
+    assert.deepEqual(
+      kinds({ ...whole, ...difference } as Observed, ofCode).filter((kind) => /sync-code|app sync/.test(kind)),
+      steps,
+    ))
+
+test('problemsOf() refuses to overwrite a config map of the user, and not one of its own', () => {
+  const problems = (ledger: Observed['ledger']) => problemsOf(place, ofCode, { ...whole, code: { text: 'old' }, ledger })
+  assert.match(problems(whole.ledger)[0]?.problem ?? '', /a config map named sync-code that was not made here/)
+  assert.deepEqual(problems({ keys: new Set(['config-map:sync-code']), isInDoubt: false }), [])
+})
 
 test('stepsFor() gives sync the group of each secret, and no other', () => {
   const sources = new Map([['shop', { secret: { ...secret, secret_group_id: 'team' }, current: judged }]])

@@ -1,6 +1,6 @@
 import type { EnRule } from '@everleaf/clients'
 import { renewalsMap, rulesFor, stateMap, TOPIC_TEXT } from '../renewals.ts'
-import { type Desired, headerSecret, type WantedRenewal } from './desired.ts'
+import { codeMap, type Desired, headerSecret, type WantedRenewal } from './desired.ts'
 import { isEqual } from './equal.ts'
 import { type Observed, type Part, sweepName } from './observe.ts'
 import type { Place } from './place.ts'
@@ -13,7 +13,8 @@ export type Right = { readonly role: Role; readonly service: string; readonly in
 
 /** What a step does, and to what; `perform.ts` knows how. */
 export type Act =
-  | { readonly do: 'authorize' | 'register' | 'make-profile' | 'link' | 'make-header' | 'make-list' | 'make-build' | 'deploy' | 'start-timer' | 'set-rules' }
+  | { readonly do: 'authorize' | 'register' | 'make-profile' | 'link' | 'make-header' | 'make-list' | 'start-timer' | 'set-rules' }
+  | { readonly do: 'make-code' | 'change-code' | 'make-build' | 'deploy' }
   | { readonly do: 'make-policy'; readonly group: string | undefined }
   | { readonly do: 'make-topic'; readonly name: string; readonly text: string; readonly rules: readonly EnRule[] | 'hourly' }
   | { readonly do: 'make-destination' | 'change-destination' | 'make-subscription'; readonly name: string; readonly path: string }
@@ -177,8 +178,19 @@ function appSteps({ app, project }: Names, { deployment }: Desired, observed: Ob
       act: { do: 'make-list' },
       touches: 'list',
     })
-  const builds = 'archive' in deployment.from
-  if (builds && !observed.build)
+  const { from } = deployment
+  if ('code' in from && observed.code?.text !== from.code)
+    steps.push({
+      does: observed.code === undefined ? 'make' : 'change',
+      thing: { kind: 'config-map', name: codeMap(app) },
+      what: `config map ${codeMap(app)}: the code of sync, one file from this machine`,
+      call: observed.code === undefined ? 'POST /v2/projects/{id}/config_maps' : 'PUT /v2/projects/{id}/config_maps/{name}',
+      rights: [writer],
+      why: observed.code === undefined ? 'Code Engine takes no source by its API, and so no registry is needed' : 'the code is another one',
+      act: { do: observed.code === undefined ? 'make-code' : 'change-code' },
+      touches: 'code',
+    })
+  if ('archive' in from && !observed.build)
     steps.push({
       thing: { kind: 'build', name: app },
       what: `build ${app}, from source of this machine`,
@@ -193,7 +205,7 @@ function appSteps({ app, project }: Names, { deployment }: Desired, observed: Ob
     steps.push({
       does: known === undefined ? 'make' : 'change',
       thing: { kind: 'app', name: app },
-      what: `app ${app}${builds ? ', built from source' : `, from the image ${'image' in deployment.from ? deployment.from.image : ''}`}`,
+      what: `app ${app}, ${'archive' in from ? 'built from source' : `${'code' in from ? 'its code run by' : 'from'} the image ${from.image}`}`,
       call: known === undefined ? 'POST /v2/projects/{id}/apps' : 'PATCH /v2/projects/{id}/apps/{name}',
       rights: [writer],
       why: known === undefined ? 'it carries a rotated certificate to where it is served' : 'its source or settings are others, or it is not ready',
