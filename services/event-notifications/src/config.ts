@@ -1,5 +1,5 @@
 import { ApiError } from '@everleaf/http'
-import { refusalOfUrl } from './address.ts'
+import { refusalOfUrl } from './destination-url.ts'
 import { CODES } from './errors.ts'
 import type { DestinationForm } from './form.ts'
 import { isProfileName } from './profiles.ts'

@@ -1,9 +1,9 @@
-import { lookup as dnsLookup } from 'node:dns/promises'
 import { isIP, connect as netConnect, type Socket } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext, connect as tlsConnect } from 'node:tls'
 import type { ConnectTarget, Http } from '@everleaf/world'
+import { type Cidr, hostOf, isAllowed, judgedAddresses, sameAddress } from '@everleaf/world/addresses'
 import type { createUndiciHttp } from '@everleaf/world/undici'
-import { type Cidr, classify, hostOf, isAllowed, refusalOfUrl, sameAddress } from './address.ts'
+import { refusalOfUrl } from './destination-url.ts'
 
 export type DiallerOptions = {
   /** All addresses of a name; given up after 5 s. `systemLookup` in the platform. */
@@ -21,7 +21,6 @@ type Asked = Parameters<Connect>[0]
 type Answer = Parameters<Connect>[1]
 
 const CONNECT_TIMEOUT_MS = 10_000
-const DNS_TIMEOUT_MS = 5_000
 
 /**
  * A connect function for undici that calls only where a tenant's URL may lead. Our own names go to our own listener. Every other name
@@ -53,11 +52,7 @@ async function dial(asked: Asked, options: DiallerOptions, trust: () => SecureCo
 }
 
 async function openJudged(host: string, port: number, { options, signal }: { options: DiallerOptions; signal: AbortSignal }): Promise<Socket> {
-  const addresses = isIP(host) === 0 ? await inTime(host, options.lookup(host)) : [host]
-  if (addresses.length === 0) throw new Error(`${host} has no address`)
-  // One forbidden address among good ones is a trick or a mistake; neither is worth a guess.
-  const bad = addresses.find((address) => !isAllowed(address, options.allowPrivate))
-  if (bad !== undefined) throw new Error(`${host} leads to a ${classify(bad)} address, which destinations may not call`)
+  const addresses = await judgedAddresses(host, options)
   const socket = await openFirst(addresses, port, signal)
   const remote = socket.remoteAddress ?? ''
   if (addresses.some((address) => sameAddress(address, remote)) && isAllowed(remote, options.allowPrivate)) return socket
@@ -108,19 +103,6 @@ function settled<S extends Socket>(socket: S, event: 'connect' | 'secureConnect'
     socket.once(event, () => end(() => resolve(socket)))
     signal.addEventListener('abort', late, { once: true })
   })
-}
-
-async function inTime<T>(host: string, answer: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const timeout = AbortSignal.timeout(DNS_TIMEOUT_MS)
-  timeout.addEventListener('abort', () => late.reject(new Error(`${host}: no answer from DNS in ${DNS_TIMEOUT_MS / 1_000} s`)), { once: true })
-  return await Promise.race([answer, late.promise])
-}
-
-/** All addresses by the system's resolver. */
-export async function systemLookup(host: string): Promise<string[]> {
-  const found = await dnsLookup(host, { all: true, verbatim: true })
-  return found.map(({ address }) => address)
 }
 
 /** `load` fetches the code that the first request would wait for. */

@@ -13,8 +13,7 @@ import type { Deps, Parts, Settings, Tables } from './service.ts'
 import { type Registration, registerSource, unregisterSource } from './sources.ts'
 import { TICK, timer } from './timer.ts'
 
-export { type Cidr, classify, type Kind, parseCidr, refusalOfUrl } from './address.ts'
-export { createDialler, createGuardedHttp, type DiallerOptions, type GuardedHttp, systemLookup } from './dialler.ts'
+export { createDialler, createGuardedHttp, type DiallerOptions, type GuardedHttp } from './dialler.ts'
 export { migrations } from './migrations/index.ts'
 export type { ProfileName } from './profiles.ts'
 

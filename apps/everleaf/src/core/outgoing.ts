@@ -1,5 +1,6 @@
-import { createGuardedHttp, type GuardedHttp, systemLookup } from '@everleaf/event-notifications'
+import { createGuardedHttp, type GuardedHttp } from '@everleaf/event-notifications'
 import type { ConnectTarget } from '@everleaf/world'
+import { systemLookup } from '@everleaf/world/addresses'
 import type { PortsFile } from '../ports.ts'
 import { apiHosts } from './names.ts'
 

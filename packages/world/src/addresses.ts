@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 
 /** What an address leads to. Only `public` may be called without a word of the operator; `link-local` and `metadata` never. */
@@ -140,18 +141,33 @@ export function hostOf(hostname: string): string {
     .toLowerCase()
 }
 
+/** Names as `judgedAddresses` asks for them: all addresses by the system's resolver. */
+export async function systemLookup(host: string): Promise<string[]> {
+  const found = await lookup(host, { all: true, verbatim: true })
+  return found.map(({ address }) => address)
+}
+
+const DNS_TIMEOUT_MS = 5_000
+
 /**
- * Why a destination's URL cannot be used; undefined when it can, as far as the text shows. The URL parser has turned every spelling of
- * an IPv4 address (octal, hexadecimal, one number, full-width digits) into the plain one before this looks.
+ * The addresses that a host named by a tenant may be called by: resolved once, within 5 s, and all of them allowed. Who calls must call one of these
+ * and not the name, whose answer may change in between. Throws where there is none, or where one of them is not allowed: one among good ones
+ * is a trick or a mistake, and neither is worth a guess.
  */
-export function refusalOfUrl(text: string, options: { readonly plainHttpToLoopback?: boolean }): string | undefined {
-  const url = URL.parse(text)
-  if (url === null) return 'it is not a URL'
-  if (url.username !== '' || url.password !== '') return 'it holds a user name or password; send credentials as a custom header instead'
-  const host = hostOf(url.hostname)
-  const loopback = host === 'localhost' || host.endsWith('.localhost') || classify(host) === 'loopback'
-  if (url.protocol === 'http:' && !(options.plainHttpToLoopback === true && loopback)) return 'it must begin with https://'
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'it must begin with https://'
-  const kind = isIP(host) === 0 ? 'public' : classify(host)
-  return kind === 'link-local' || kind === 'metadata' ? `its address is a ${kind} address, which is never called` : undefined
+export async function judgedAddresses(
+  host: string,
+  options: { readonly lookup: (host: string) => Promise<readonly string[]>; readonly allowPrivate: readonly Cidr[] },
+): Promise<readonly string[]> {
+  const addresses = isIP(host) === 0 ? await inTime(host, options.lookup(host)) : [host]
+  if (addresses.length === 0) throw new Error(`${host} has no address`)
+  const bad = addresses.find((address) => !isAllowed(address, options.allowPrivate))
+  if (bad !== undefined) throw new Error(`${host} leads to a ${classify(bad)} address, which nobody here may call`)
+  return addresses
+}
+
+async function inTime<T>(host: string, answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timeout = AbortSignal.timeout(DNS_TIMEOUT_MS)
+  timeout.addEventListener('abort', () => late.reject(new Error(`${host}: no answer from DNS in ${DNS_TIMEOUT_MS / 1_000} s`)), { once: true })
+  return await Promise.race([answer, late.promise])
 }
