@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { clockOffsetMs, homeFolder } from '@everleaf/world'
+import { type Cidr, parseCidr } from '@everleaf/world/addresses'
 
 /** Everything that can be set, with its default, in one place. Durations are milliseconds. */
 export type Config = {
@@ -24,6 +25,8 @@ export type Settings = {
   readonly namespaces: 'auto' | 'off'
   /** Instances of jobs at once; undefined: what fits the machine. */
   readonly jobParallelism: number | undefined
+  /** Blocks beside the public internet where builds may fetch repositories. */
+  readonly gitAllow: readonly Cidr[]
 }
 
 /** Wrong words on the command line or in the environment: the message says what to type. */
@@ -57,6 +60,7 @@ Starts the platform and stays until it is stopped (Ctrl-C).
   --domain NAME     the platform's own domain                            (everleaf.localhost, EVERLEAF_DOMAIN)
   --region NAME     the region in names and CRNs                         (eu-de, EVERLEAF_REGION)
   --set NAME=VALUE  scale.stable_window=60s · events.window=0s · events.profile=durable|ibm|ibm-60s · engine.namespaces=auto|off · jobs.parallelism=N
+                    git.allow=10.0.0.0/8,… addresses that are not public from which builds may fetch repositories
   EVERLEAF_HOME     where everything is kept                             (~/.local/share/everleaf)
   EVERLEAF_CLOCK_OFFSET  milliseconds by which its clock is ahead of the machine's, to rehearse what comes   (0)
 `
@@ -99,7 +103,14 @@ function port(text: string | undefined, fallback: number, flag: string): number 
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
-const DEFAULTS: Settings = { stableWindowMs: 60_000, eventsWindowMs: 0, deliveryProfile: 'durable', namespaces: 'auto', jobParallelism: undefined }
+const DEFAULTS: Settings = {
+  stableWindowMs: 60_000,
+  eventsWindowMs: 0,
+  deliveryProfile: 'durable',
+  namespaces: 'auto',
+  jobParallelism: undefined,
+  gitAllow: [],
+}
 
 function readSettings(pairs: readonly string[]): Settings {
   return Object.assign({}, DEFAULTS, ...pairs.map(readSetting))
@@ -111,8 +122,17 @@ function readSetting(pair: string): Partial<Settings> {
   if (name === 'events.window') return { eventsWindowMs: duration(name, value) }
   if (name === 'events.profile' && (value === 'ibm' || value === 'ibm-60s' || value === 'durable')) return { deliveryProfile: value }
   if (name === 'engine.namespaces' && (value === 'auto' || value === 'off')) return { namespaces: value }
+  if (name === 'git.allow') return { gitAllow: value.split(',').map(block) }
   if (name === 'jobs.parallelism' && /^[1-9]\d{0,2}$/.test(value)) return { jobParallelism: Number(value) }
   throw new WrongUse(`--set ${pair}: there is no such setting or value. See: everleaf up --help`)
+}
+
+function block(text: string): Cidr {
+  try {
+    return parseCidr(text)
+  } catch (cause) {
+    throw new WrongUse(`--set git.allow takes address blocks such as 10.0.0.0/8,fd00::/8, not "${text}".`, { cause })
+  }
 }
 
 function duration(name: string, text: string): number {

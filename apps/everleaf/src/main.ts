@@ -9,7 +9,7 @@ const WRONG_USE = 2
 const WRONG_MACHINE = 3
 /** What builds may see of this process's environment: the machine's own configuration of package registries. */
 const BUILD_ENV =
-  /^(PATH|HOME|npm_config_.*|pip_.*|go(proxy|sumdb|nosumdb|noproxy|private|path|modcache|cache)|maven_(opts|args)|java_home|java_tool_options|node_extra_ca_certs|ssl_cert_file|https?_proxy|no_proxy)$/i
+  /^(PATH|HOME|npm_config_.*|pip_.*|go(proxy|sumdb|nosumdb|noproxy|private|path|modcache|cache)|maven_(opts|args)|java_home|java_tool_options|node_extra_ca_certs|ssl_cert_file|git_ssl_cainfo|https?_proxy|no_proxy)$/i
 
 const log = jsonLog((line) => void process.stderr.write(`${line}\n`), { now: () => new Date(), level: process.env.EVERLEAF_LOG === 'debug' ? 'debug' : 'warn' })
 const surroundings = {

@@ -3,9 +3,11 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BuildFailed, type BuildRequest, type BuildResult } from '@everleaf/engine'
 import { syncPath, type World } from '@everleaf/world'
+import { type Cidr, systemLookup } from '@everleaf/world/addresses'
 import { extractArchive } from './archive.ts'
 import { openDependencyCache } from './dependency-cache.ts'
 import { detect } from './detect.ts'
+import { fetchGit } from './git-source.ts'
 import { IMAGE_FILE, type Image } from './image.ts'
 import type { Workbench } from './languages/language.ts'
 import { SYSTEM_PATH } from './launcher.ts'
@@ -20,18 +22,26 @@ export type BuildDeps = {
   readonly directory: string
   /** Absolute path of a folder that tools do not see when they run code of packages. */
   readonly hidden: string
+  /** Blocks beside the public internet where repositories may be fetched from. */
+  readonly allowPrivate: readonly Cidr[]
 }
 
 /** Makes an image next to its final place and renames it there, so that it appears whole or not at all, and is on disk then. Throws BuildFailed. */
 export async function buildImage(request: BuildRequest, deps: BuildDeps): Promise<BuildResult> {
   const { world } = deps
-  const work = `${request.image}.building-${world.id().slice(0, 8)}`
+  const [work, fetched] = [0, 1].map(() => `${request.image}.building-${world.id().slice(0, 8)}`) as [string, string]
   const late = new AbortController()
   const timer = world.after(request.timeoutMs, () => late.abort(new BuildFailed('timeout', `The build took longer than ${request.timeoutMs} ms.`)))
   const signal = request.signal === undefined ? late.signal : AbortSignal.any([late.signal, request.signal])
   try {
     await mkdir(work, { recursive: true, mode: 0o755 })
-    const digest = await extractArchive({ archive: request.archive, into: work, signal })
+    const { env, allowPrivate } = deps
+    const { archive, commit } =
+      'git' in request.source
+        ? await fetchGit(request.source.git, { folder: fetched, env, signal, log: request.log, lookup: systemLookup, allowPrivate })
+        : { archive: request.source.archive, commit: undefined }
+    const digest = await extractArchive({ archive, into: work, signal })
+    await rm(fetched, { recursive: true, force: true })
     const names = new Set(await readdir(work))
     const text = (name: string) => readFileSync(join(work, name), 'utf8')
     const detected = detect({ names, text, exists: (path) => existsSync(join(work, path)) })
@@ -43,9 +53,9 @@ export async function buildImage(request: BuildRequest, deps: BuildDeps): Promis
     await syncTree(work)
     await rename(work, request.image)
     await syncPath(dirname(request.image))
-    return { digest, language: detected.language, command }
+    return { digest, language: detected.language, command, ...(commit === undefined ? {} : { commit }) }
   } catch (error) {
-    await rm(work, { recursive: true, force: true })
+    for (const folder of [work, fetched]) await rm(folder, { recursive: true, force: true })
     throw signal.aborted ? signal.reason : error
   } finally {
     timer.cancel()

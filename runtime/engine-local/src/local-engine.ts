@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Engine, type Finding, InstanceFailed, type InstanceSpec } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
+import type { Cidr } from '@everleaf/world/addresses'
 import { buildImage } from './build.ts'
 import { environmentOf, SANDBOX_PLACES } from './environment.ts'
 import { findingsOf } from './findings.ts'
@@ -30,6 +31,8 @@ export type LocalEngineOptions = {
   readonly hidden?: string
   /** `plain` does without namespaces even where they would work. */
   readonly mode?: 'auto' | 'plain'
+  /** Blocks beside the public internet where repositories may be fetched from. Default: none. */
+  readonly allowPrivate?: readonly Cidr[]
 }
 
 /** The engine whose instances are processes of this machine. Resolves when its helper process runs. */
@@ -47,6 +50,7 @@ class LocalEngine implements Engine {
   readonly #program: string
   readonly #buildEnv: Readonly<Record<string, string>>
   readonly #hidden: string
+  readonly #allowPrivate: readonly Cidr[]
   readonly #wanted: readonly Mode[]
   readonly #refusals: string[] = []
   readonly #instances = new Map<string, LocalInstance>()
@@ -66,6 +70,7 @@ class LocalEngine implements Engine {
     this.#program = options.helper ?? fileURLToPath(new URL('./spawner.ts', import.meta.url))
     this.#buildEnv = options.buildEnv ?? { PATH: SYSTEM_PATH, HOME: homedir() }
     this.#hidden = options.hidden ?? this.#directory
+    this.#allowPrivate = options.allowPrivate ?? []
     const namespaces: Mode[] = process.platform === 'linux' ? (process.getuid?.() === 0 ? ['root', 'user'] : ['user']) : []
     this.#wanted = options.mode === 'plain' ? ['plain'] : [...namespaces, 'plain']
   }
@@ -115,8 +120,8 @@ class LocalEngine implements Engine {
   }
 
   build(request: Parameters<Engine['build']>[0]): ReturnType<Engine['build']> {
-    const hidden = this.#hidden
-    return buildImage(request, { world: this.#world, env: this.#buildEnv, directory: this.#directory, hidden })
+    const deps = { world: this.#world, env: this.#buildEnv, directory: this.#directory, hidden: this.#hidden, allowPrivate: this.#allowPrivate }
+    return buildImage(request, deps)
   }
 
   uidOf(workload: string): number | undefined {

@@ -37,7 +37,12 @@ function needs(t: { skip(reason: string): void }, name: string, isThere: boolean
 async function build(files: Readonly<Record<string, string>>): Promise<{ image: string; log: string[]; language: string }> {
   const log: string[] = []
   const image = join(setting.folder, `image-${++count}`)
-  const { language } = await setting.engine.build({ archive: await setting.archive(files), image, timeoutMs: 300_000, log: (line) => void log.push(line) })
+  const { language } = await setting.engine.build({
+    source: { archive: await setting.archive(files) },
+    image,
+    timeoutMs: 300_000,
+    log: (line) => void log.push(line),
+  })
   return { image, log, language }
 }
 
@@ -176,7 +181,7 @@ test('a build whose tool fails says so and leaves nothing', { timeout: 300_000 }
   const image = join(setting.folder, 'broken')
   const archive = await setting.archive({ 'go.mod': 'module example.com/app\n', 'main.go': 'package main\n\nfunc main() { nothing() }\n' })
   await assert.rejects(
-    setting.engine.build({ archive, image, timeoutMs: 300_000, log: (line) => void log.push(line) }),
+    setting.engine.build({ source: { archive }, image, timeoutMs: 300_000, log: (line) => void log.push(line) }),
     (error) => error instanceof BuildFailed && /go ended with 1/.test(error.message),
   )
   assert.ok(log.some((line) => line.includes('undefined: nothing')))

@@ -14,7 +14,7 @@ after(() => setting.close())
 let count = 0
 async function start(program: string, port: number) {
   const image = join(setting.folder, `image-${++count}`)
-  await setting.engine.build({ archive: await setting.archive({ 'server.js': program }), image, timeoutMs: 60_000, log: () => {} })
+  await setting.engine.build({ source: { archive: await setting.archive({ 'server.js': program }) }, image, timeoutMs: 60_000, log: () => {} })
   const empty = { commands: [], arguments: [], env: [], mounts: [], hosts: () => [], trust: '', token: undefined, readiness: undefined, liveness: undefined }
   const spec: InstanceSpec = { ...empty, name: `p${count}`, workload: 'ports', image, port, memoryBytes: 1e9, log: () => {} }
   return await setting.engine.start(spec)

@@ -11,7 +11,7 @@ require('node:http').createServer((_, response) => response.end()).listen(proces
 `
 const engine = await createLocalEngine({ world: createWorld(), directory: join(folder, 'engine'), mode: mode === 'plain' ? 'plain' : 'auto' })
 const image = join(folder, 'image')
-await engine.build({ archive: await writeArchive(folder, filesOf({ 'server.js': program })), image, timeoutMs: 30_000, log: () => {} })
+await engine.build({ source: { archive: await writeArchive(folder, filesOf({ 'server.js': program })) }, image, timeoutMs: 30_000, log: () => {} })
 const instance = await engine.start({
   name: 'orphan',
   workload: 'orphan',

@@ -5,7 +5,7 @@ export interface Engine {
   findings(): readonly Finding[]
   /** Starts one instance and resolves as soon as its process exists; readiness is `Instance.ready`. Throws InstanceFailed when it cannot be started. */
   start(spec: InstanceSpec): Promise<Instance>
-  /** Turns a source archive (tar.gz) into a folder that `start` can run; throws BuildFailed when the source is at fault. */
+  /** Turns a source into a folder that `start` can run; throws BuildFailed when the source is at fault. */
   build(request: BuildRequest): Promise<BuildResult>
   /** As whom instances of a workload run on this machine; undefined: as whoever runs the platform, or not on this machine. */
   uidOf(workload: string): number | undefined
@@ -93,9 +93,24 @@ export class BuildFailed extends Error {
   }
 }
 
+/** A commit of a repository. */
+export type GitSource = {
+  /** `https://…`, `ssh://…` or `user@host:path`; looked at already, and without credentials. */
+  readonly url: string
+  /** Where `url` leads. */
+  readonly host: string
+  readonly port: number
+  /** Branch, tag or commit; what the repository itself shows first without it. */
+  readonly revision?: string
+  /** Only this folder of it, without `..`. */
+  readonly folder?: string
+  /** For ssh, in OpenSSH's own forms. */
+  readonly key?: { readonly privateKey: string; readonly knownHosts?: string }
+}
+
 export type BuildRequest = {
-  /** Absolute path of the archive. */
-  readonly archive: string
+  /** The absolute path of a tar.gz, or a commit to fetch. */
+  readonly source: { readonly archive: string } | { readonly git: GitSource }
   /** Absolute path of the folder to make; it does not exist yet and appears whole or not at all. */
   readonly image: string
   readonly timeoutMs: number
@@ -104,4 +119,7 @@ export type BuildRequest = {
   readonly log: (text: string) => void
 }
 
-export type BuildResult = { readonly digest: string; readonly language: string; readonly command: readonly string[] }
+/** What was fetched; `at` in milliseconds since 1970, `branch` where one was. */
+export type Commit = { readonly sha: string; readonly author: string; readonly at: number; readonly branch?: string }
+
+export type BuildResult = { readonly digest: string; readonly language: string; readonly command: readonly string[]; readonly commit?: Commit }

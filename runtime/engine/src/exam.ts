@@ -56,7 +56,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
     before(async () => {
       setting = await open()
       image = join(setting.folder, 'image')
-      await setting.engine.build({ archive: await setting.archive({ 'server.js': PROGRAM }), image, timeoutMs: 30_000, log: () => {} })
+      await setting.engine.build({ source: { archive: await setting.archive({ 'server.js': PROGRAM }) }, image, timeoutMs: 30_000, log: () => {} })
     })
     after(() => setting.close())
 
@@ -90,7 +90,12 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
 
     test('build() gives the same digest for the same source', async () => {
       const build = async (to: string) =>
-        setting.engine.build({ archive: await setting.archive({ 'server.js': PROGRAM }), image: join(setting.folder, to), timeoutMs: 30_000, log: () => {} })
+        setting.engine.build({
+          source: { archive: await setting.archive({ 'server.js': PROGRAM }) },
+          image: join(setting.folder, to),
+          timeoutMs: 30_000,
+          log: () => {},
+        })
       const [one, two] = [await build('one'), await build('two')]
       assert.match(one.digest, /^sha256:[0-9a-f]{64}$/)
       assert.equal(one.digest, two.digest)
@@ -99,7 +104,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
     test('build() leaves nothing of a source that it cannot build', async () => {
       const target = join(setting.folder, 'unbuildable')
       const archive = await setting.archive({ 'main.rs': '', 'Cargo.toml': '' })
-      await assert.rejects(setting.engine.build({ archive, image: target, timeoutMs: 30_000, log: () => {} }), BuildFailed)
+      await assert.rejects(setting.engine.build({ source: { archive }, image: target, timeoutMs: 30_000, log: () => {} }), BuildFailed)
       assert.equal(existsSync(target), false)
     })
 
@@ -311,7 +316,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
     test('close() leaves no instance', async () => {
       const other = await open()
       const there = join(other.folder, 'image')
-      await other.engine.build({ archive: await other.archive({ 'server.js': PROGRAM }), image: there, timeoutMs: 30_000, log: () => {} })
+      await other.engine.build({ source: { archive: await other.archive({ 'server.js': PROGRAM }) }, image: there, timeoutMs: 30_000, log: () => {} })
       const instance = await other.engine.start(specOf({ image: there }))
       await instance.ready
       await other.close()

@@ -211,10 +211,32 @@ export type AccessExplanation = {
   readonly refused: { readonly at: number; readonly requestId: string; readonly action: string | undefined } | undefined
 }
 
+/** An uploaded archive, or a commit to fetch: members as the engine has them. */
+export type BuildSource =
+  | { readonly archive: string }
+  | {
+      readonly git: {
+        readonly url: string
+        readonly host: string
+        readonly port: number
+        readonly revision?: string
+        readonly folder?: string
+        readonly key?: { readonly privateKey: string; readonly knownHosts?: string }
+      }
+    }
+/** `reason` is Code Engine's word; `at` of the commit is in milliseconds since 1970. */
+export type BuildOutcome = {
+  readonly succeeded: boolean
+  readonly reason: string
+  readonly digest: string
+  readonly log: string
+  readonly commit?: { readonly sha: string; readonly author: string; readonly at: number; readonly branch?: string }
+}
+
 /** What core may ask edge. */
 export type EdgeCalls = {
-  /** Turns an uploaded source archive into a runnable image. Paths are relative to the data folder. */
-  build(input: { id: string; archive: string; image: string; timeoutMs: number }): Promise<{ succeeded: boolean; reason: string; digest: string; log: string }>
+  /** Turns a source into a runnable image. Paths are relative to the data folder. */
+  build(input: { id: string; source: BuildSource; image: string; timeoutMs: number }): Promise<BuildOutcome>
   instances(input: { workload: string }): Promise<readonly InstanceInfo[]>
   /** What a workload, or one index of a job run, has written. */
   logs(input: LogQuery): Promise<LogPage>

@@ -1,17 +1,19 @@
 import { X509Certificate } from 'node:crypto'
 import { enqueue, type JobHandler } from '@everleaf/jobs'
-import type { CertificateItem } from '@everleaf/link'
+import type { BuildOutcome, BuildSource, CertificateItem } from '@everleaf/link'
 import type { Tx } from '@everleaf/store'
 import { toHosts } from './apps/workload.ts'
 import { archivePath } from './build-sources.ts'
 import { readStored } from './builds.ts'
 import { purgeProject, runsGone } from './changes.ts'
 import { handOver } from './edge.ts'
+import { folderIn, readGitUrl } from './git-url.ts'
 import { certificateNames } from './hosts.ts'
 import { imageBuilt, normalReference } from './images.ts'
 import { KEPT_MS } from './projects.ts'
 import { keepServed, projectCertificate } from './served.ts'
 import type { BuildRunRow, Change, Deps, ProjectRow, Tables } from './service.ts'
+import { openSecret } from './values.ts'
 
 /** Seconds to wait before the next try; the last one repeats. */
 const WAIT_SECONDS = [1, 5, 15, 60, 300] as const
@@ -101,13 +103,36 @@ async function runBuild(deps: Deps, id: string) {
   // A folder of its own for each try: one that was cut off leaves nothing half-made in the way.
   const image = world.id()
   const timeoutMs = readStored(run.settings).timeout * 1_000
-  const result = await platform.edge.call.build({ id, archive: archivePath(run.archive), image: `images/${image}`, timeoutMs })
+  const source = await sourceOf(deps, run)
+  const result = typeof source === 'string' ? missing(source) : await platform.edge.call.build({ id, source, image: `images/${image}`, timeoutMs })
   return {
     finish: async (tx: Tx) => {
       await end(changeOf(tx, deps), { run, image, result })
       return 'done' as const
     },
   }
+}
+
+/** What is built; a sentence where it cannot be had. */
+async function sourceOf(deps: Deps, run: BuildRunRow): Promise<BuildSource | string> {
+  const { source_type, source_url = '', source_revision = '', source_context_dir = '', source_secret = '' } = readStored(run.settings)
+  if (source_type === 'local') return { archive: archivePath(run.archive) }
+  const read = readGitUrl(source_url)
+  if (typeof read === 'string') throw new Error(`the URL of the build run ${run.name} ${read}`)
+  const { url, host, port } = read
+  const folder = folderIn(source_context_dir) ?? ''
+  const place = { url, host, port, ...(source_revision === '' ? {} : { revision: source_revision }), ...(folder === '' ? {} : { folder }) }
+  if (source_secret === '') return { git: place }
+  const db = deps.store.tables<Tables>()
+  const row = await db.selectFrom('ce_secrets').selectAll().where('project_id', '=', run.project_id).where('name', '=', source_secret).executeTakeFirst()
+  if (row?.format !== 'ssh_auth')
+    return `The project has no secret ${source_secret} of format ssh_auth. Make it, and run the build again: ibmcloud ce secret create --format ssh -n ${source_secret} --key-path FILE`
+  const { ssh_key: privateKey = '', known_hosts: knownHosts } = await openSecret(deps, row)
+  return { git: { ...place, key: { privateKey, ...(knownHosts === undefined ? {} : { knownHosts }) } } }
+}
+
+function missing(text: string): BuildOutcome {
+  return { succeeded: false, reason: 'missing_secrets', digest: '', log: text }
 }
 
 async function begin({ db, deps }: Change, id: string): Promise<BuildRunRow | undefined> {
@@ -118,9 +143,7 @@ async function begin({ db, deps }: Change, id: string): Promise<BuildRunRow | un
   return { ...run, started_at }
 }
 
-type BuildResult = { succeeded: boolean; reason: string; digest: string; log: string }
-
-async function end(change: Change, { run, image, result }: { run: BuildRunRow; image: string; result: BuildResult }): Promise<void> {
+async function end(change: Change, { run, image, result }: { run: BuildRunRow; image: string; result: BuildOutcome }): Promise<void> {
   const { db, deps } = change
   const completed_at = deps.world.now().getTime()
   const outcome = result.succeeded
@@ -128,7 +151,7 @@ async function end(change: Change, { run, image, result }: { run: BuildRunRow; i
     : { status: 'failed' as const, reason: result.reason || 'failed', message: lastLines(result.log), digest: null }
   const changed = await db
     .updateTable('ce_build_runs')
-    .set({ ...outcome, completed_at })
+    .set({ ...outcome, source_commit: result.commit === undefined ? null : JSON.stringify(result.commit), completed_at })
     .where('id', '=', run.id)
     .where('status', '=', 'running')
     .executeTakeFirst()

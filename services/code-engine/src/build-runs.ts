@@ -1,5 +1,6 @@
 import { ApiError } from '@everleaf/http'
 import { enqueue } from '@everleaf/jobs'
+import type { BuildOutcome } from '@everleaf/link'
 import { isDuplicate } from '@everleaf/store'
 import type { Kysely } from 'kysely'
 import { Type } from 'typebox'
@@ -55,25 +56,24 @@ export const create = operation({
   async run(context, { params, body }) {
     const { db, tx, world, baseUrl } = context
     const project = await activeProject(db, params)
-    const build = await buildOf(db, project.id, body.build_name ?? undefined)
-    const { name: _name, build_name: _build, service_account, ...own } = body
-    const settings = toStored(mergePatch(JSON.parse(build.settings), settingsOf(own)))
-    refuseUnsupported(settings)
-    if (build.archive === null)
-      throw new ApiError(409, CODES.conflict, `The build ${build.name} has no source yet. Send it as a tar.gz with PUT …/builds/${build.name}/source first.`)
+    const { name: _name, build_name, service_account, ...own } = body
+    const build = isGiven(build_name) ? await findBuild(db, project.id, build_name) : undefined
+    const settings = toStored(mergePatch(build === undefined ? wholeSettings(own) : JSON.parse(build.settings), settingsOf(own)))
+    refuseUnsupported(settings, build)
     await requireRoom(context, project.id, 'buildRuns')
     const now = world.now()
     const row: BuildRunRow = {
       id: world.id(),
       project_id: project.id,
-      name: body.name ?? runName(build.name, now),
-      build_name: build.name,
+      name: body.name ?? runName(build?.name ?? 'build', now),
+      build_name: build?.name ?? '',
       settings: JSON.stringify({ ...JSON.parse(settings), service_account: service_account ?? 'default' }),
-      archive: build.archive,
+      archive: build?.archive ?? '',
       status: 'pending',
       reason: 'pending',
       message: '',
       digest: null,
+      source_commit: null,
       started_at: null,
       completed_at: null,
       created_at: now.getTime(),
@@ -134,27 +134,43 @@ function endTools({ tx, deps }: Pick<Change, 'tx' | 'deps'>, { id, status }: Bui
   })
 }
 
-async function buildOf(db: Kysely<Tables>, projectId: string, name: string | undefined): Promise<BuildRow> {
-  if (name !== undefined) return await findBuild(db, projectId, name)
-  // A run of its own has no route to send a local source to, and git sources cannot be built here.
-  throw new ApiError(
-    501,
-    CODES.notImplemented,
-    'The operation create_build_run without build_name does not exist in Everleaf yet. Create a build with source_type local first.',
-  )
+function isGiven(name: string | null | undefined): name is string {
+  return name !== undefined && name !== null && name !== ''
+}
+
+/** A run without a build says all that a build would. */
+function wholeSettings(own: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  for (const name of ['output_image', 'output_secret', 'strategy_type'])
+    if (own[name] === undefined || own[name] === null)
+      throw new ApiError(
+        400,
+        CODES.invalidInput,
+        `"${name}" is missing: a run without build_name needs output_image, output_secret, strategy_type and source_url.`,
+        {
+          target: { type: 'field', name },
+        },
+      )
+  return {}
 }
 
 // What this engine cannot do is said before anything runs.
-function refuseUnsupported(settings: string): void {
+function refuseUnsupported(settings: string, build: BuildRow | undefined): void {
   const { source_type, strategy_type } = readStored(settings)
-  if (source_type !== 'local')
-    throw new ApiError(501, CODES.notImplemented, 'The operation create_build_run with source_type git does not exist in Everleaf yet. Use source_type local.')
   if (strategy_type !== 'buildpacks')
     throw new ApiError(
       501,
       CODES.notImplemented,
       `The operation create_build_run with strategy_type ${strategy_type} does not exist in Everleaf yet. Use buildpacks.`,
     )
+  if (source_type === 'git') return
+  if (build === undefined)
+    throw new ApiError(
+      501,
+      CODES.notImplemented,
+      'The operation create_build_run with source_type local and without build_name does not exist in Everleaf yet: there is no build to send the source to. Create one first.',
+    )
+  if (build.archive === null)
+    throw new ApiError(409, CODES.conflict, `The build ${build.name} has no source yet. Send it as a tar.gz with PUT …/builds/${build.name}/source first.`)
 }
 
 // IBM's form: <build>-run-<YYMMDD>-<hhmmss…>; milliseconds keep two runs of one second apart.
@@ -184,7 +200,7 @@ function toShape(row: BuildRunRow, project: ProjectRow, baseUrl: string) {
     ...readStored(row.settings),
     id: row.id,
     name: row.name,
-    build_name: row.build_name,
+    ...(row.build_name === '' ? {} : { build_name: row.build_name }),
     project_id: project.id,
     region: project.region,
     created_at: time(row.created_at),
@@ -196,7 +212,19 @@ function toShape(row: BuildRunRow, project: ProjectRow, baseUrl: string) {
       start_time: time(row.started_at),
       completion_time: time(row.completed_at),
       ...(row.digest === null ? {} : { output_digest: row.digest }),
+      ...(row.source_commit === null ? {} : commitShape(JSON.parse(row.source_commit) as Commit)),
       ...(row.message === '' ? {} : { message: row.message }),
     },
+  }
+}
+
+type Commit = NonNullable<BuildOutcome['commit']>
+
+function commitShape({ sha, author, at, branch }: Commit) {
+  return {
+    git_commit_sha: sha,
+    git_commit_author: author,
+    source_timestamp: new Date(at).toISOString(),
+    ...(branch === undefined ? {} : { git_branch_name: branch }),
   }
 }

@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely'
 import { Type } from 'typebox'
 import { firstTag, nextTag, requireMatch } from './entity-tags.ts'
 import { CODES } from './errors.ts'
+import { folderIn, isRevision, readGitUrl } from './git-url.ts'
 import { pageOf, toList } from './lists.ts'
 import { mergePatch } from './merge-patch.ts'
 import { DnsName, ImageReference, Label, Listed, maybe, Versioned } from './patterns.ts'
@@ -46,6 +47,9 @@ export type BuildSettings = {
   readonly strategy_size: string
   readonly source_type: 'git' | 'local'
   readonly source_url?: string
+  readonly source_revision?: string
+  readonly source_context_dir?: string
+  readonly source_secret?: string
   readonly timeout: number
   readonly run_build_params: readonly unknown[]
 }
@@ -67,7 +71,8 @@ export const list = lookup({
       .orderBy('name')
       .limit(limit + 1)
       .execute()
-    return toList('builds', rows, { query, href: `${baseUrl}/projects/${project.id}/builds`, toShape: (row) => toShape(row, project, baseUrl) })
+    const missing = await missingSecrets(db, project.id, rows)
+    return toList('builds', rows, { query, href: `${baseUrl}/projects/${project.id}/builds`, toShape: (row) => toShape(row, { project, baseUrl, missing }) })
   },
 })
 
@@ -86,7 +91,7 @@ export const create = operation({
     const row: BuildRow = { ...made, name: body.name, settings, archive: null }
     await insert(db, row)
     setHeader('etag', row.entity_tag)
-    return toShape(row, project, baseUrl)
+    return toShape(row, { project, baseUrl, missing: await missingSecrets(db, project.id, [row]) })
   },
 })
 
@@ -97,7 +102,7 @@ export const get = lookup({
     const project = await activeProject(db, params)
     const row = await findBuild(db, project.id, params.name ?? '')
     setHeader('etag', row.entity_tag)
-    return toShape(row, project, baseUrl)
+    return toShape(row, { project, baseUrl, missing: await missingSecrets(db, project.id, [row]) })
   },
 })
 
@@ -114,7 +119,7 @@ export const update = operation({
     const row = { ...before, settings, entity_tag: nextTag(before.entity_tag) }
     await db.updateTable('ce_builds').set({ settings, entity_tag: row.entity_tag }).where('id', '=', row.id).execute()
     setHeader('etag', row.entity_tag)
-    return toShape(row, project, baseUrl)
+    return toShape(row, { project, baseUrl, missing: await missingSecrets(db, project.id, [row]) })
   },
 })
 
@@ -141,16 +146,28 @@ export function settingsOf(body: Readonly<Record<string, unknown>>): Readonly<Re
   return Object.fromEntries(Object.entries(body).filter(([key]) => KNOWN.has(key)))
 }
 
-/** Checked as a whole: a git source needs its URL, a local one has none of the git fields. */
+/** Checked as a whole: a git source needs a URL that can be fetched, a local one has none of the git fields. */
 export function toStored(merged: Readonly<Record<string, unknown>>): string {
   const type = merged.source_type ?? DEFAULTS.source_type
   const problem = (name: string, what: string) => new ApiError(400, CODES.invalidInput, `"${name}" ${what}.`, { target: { type: 'field', name } })
   if (merged.strategy_type === undefined) throw problem('strategy_type', 'is missing')
-  if (type === 'git' && merged.source_url === undefined) throw problem('source_url', 'is missing: a build from git needs it')
+  if (type === 'git') {
+    const { source_url, source_revision, source_context_dir, source_secret } = merged as Partial<BuildSettings>
+    if (source_url === undefined) throw problem('source_url', 'is missing: a build from git needs it')
+    const url = readGitUrl(source_url)
+    if (typeof url === 'string') throw problem('source_url', url)
+    if (isSet(source_revision) && !isRevision(source_revision)) throw problem('source_revision', 'is not the name of a branch or tag, nor a commit')
+    if (folderIn(source_context_dir ?? '') === undefined) throw problem('source_context_dir', 'leads out of the repository')
+    if (isSet(source_secret) && !url.isSsh) throw problem('source_secret', 'goes with a URL for ssh, such as git@HOST:PATH: its key opens nothing over https')
+  }
   if (type === 'local')
     for (const name of ['source_url', 'source_revision', 'source_secret', 'source_context_dir'])
       if (merged[name] !== undefined && merged[name] !== '') throw problem(name, 'must be left out when source_type is local')
   return JSON.stringify(merged)
+}
+
+function isSet(text: string | undefined): text is string {
+  return text !== undefined && text !== ''
 }
 
 export function readStored(stored: string): BuildSettings {
@@ -166,9 +183,21 @@ async function insert(db: Kysely<Tables>, row: BuildRow): Promise<void> {
   }
 }
 
-function toShape(row: BuildRow, project: ProjectRow, baseUrl: string) {
+/** Those of the secrets by which sources would be fetched that are not there. */
+async function missingSecrets(db: Kysely<Tables>, projectId: string, rows: readonly BuildRow[]): Promise<ReadonlySet<string>> {
+  const named = rows.flatMap(({ settings }) => readStored(settings).source_secret ?? []).filter(isSet)
+  if (named.length === 0) return new Set()
+  const found = await db.selectFrom('ce_secrets').select('name').where('project_id', '=', projectId).where('name', 'in', named).execute()
+  return new Set(named.filter((name) => !found.some((row) => row.name === name)))
+}
+
+type Around = { readonly project: ProjectRow; readonly baseUrl: string; readonly missing: ReadonlySet<string> }
+
+function toShape(row: BuildRow, { project, baseUrl, missing }: Around) {
+  const settings = readStored(row.settings)
+  const hasSecret = !missing.has(settings.source_secret ?? '')
   return {
-    ...readStored(row.settings),
+    ...settings,
     id: row.id,
     name: row.name,
     entity_tag: row.entity_tag,
@@ -177,7 +206,7 @@ function toShape(row: BuildRow, project: ProjectRow, baseUrl: string) {
     created_at: new Date(row.created_at).toISOString(),
     href: `${baseUrl}/projects/${project.id}/builds/${row.name}`,
     resource_type: 'build_v2',
-    status: 'ready',
-    status_details: { reason: 'registered' },
+    status: hasSecret ? 'ready' : 'failed',
+    status_details: { reason: hasSecret ? 'registered' : 'spec_source_secret_not_found' },
   }
 }

@@ -77,11 +77,12 @@ async function runsGetImage(change: Change, project: ProjectRow, { reference, im
     .execute()
   for (const run of waiting) {
     if (normalReference((JSON.parse(run.settings) as { image_reference: string }).image_reference) !== reference) continue
-    await db.updateTable('ce_job_runs').set({ image, build, build_run }).where('id', '=', run.id).execute()
-    handOver(change, await refreshRun(change, project, { ...run, image, build, build_run }))
+    const got = { image, build: build === '' ? null : build, build_run }
+    await db.updateTable('ce_job_runs').set(got).where('id', '=', run.id).execute()
+    handOver(change, await refreshRun(change, project, { ...run, ...got }))
   }
 }
 
 function imageOf({ image, digest, build, build_run }: ImageRow): Pick<RevisionRow, 'image' | 'image_digest' | 'build' | 'build_run'> {
-  return { image, image_digest: digest, build, build_run }
+  return { image, image_digest: digest, build: build === '' ? null : build, build_run }
 }

@@ -90,6 +90,8 @@ export type BuildRunRow = {
   reason: string
   message: string
   digest: string | null
+  /** JSON of the commit that was fetched. */
+  source_commit: string | null
   started_at: number | null
   completed_at: number | null
   created_at: number

@@ -14,9 +14,6 @@ export const RUN_MEMBERS: Readonly<Record<string, Member>> = {
 export const BUILD_MEMBERS: Readonly<Record<string, Member>> = {
   output_secret: { why: 'what is built stays on this machine: nothing is pushed to a registry', neutral: [null, ''] },
   run_build_params: { why: 'languages’ own tools build, and take no parameters of a build strategy', neutral: [null] },
-  source_context_dir: { why: 'the archive that is sent is the source: send the folder itself', neutral: [null, '', '.'] },
-  source_revision: { why: 'sources are local archives, which have no revisions', neutral: [null, ''] },
-  source_secret: { why: 'sources are local archives: nothing is fetched', neutral: [null, ''] },
   strategy_size: { why: 'a build has the whole machine', neutral: [null] },
   strategy_spec_file: { why: 'there is no Dockerfile build', neutral: [null] },
 }

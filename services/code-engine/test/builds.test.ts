@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import type { EdgeCalls, LogQuery } from '@everleaf/link'
+import type { Tables } from '../src/service.ts'
 import { assertSnapshot, newProject, startPlatform } from './platform.ts'
 
 const BUILD = { name: 'build', output_image: 'private.icr.io/me/app', output_secret: 'registry', source_type: 'local', strategy_type: 'buildpacks' }
@@ -50,7 +51,7 @@ test('a source is stored under its hash, and a build run makes the image that an
   assert.equal(made.body.status, 'pending')
   assert.match(made.body.name, /^build-run-\d{6}-\d+$/)
   const [input] = asked
-  assert.equal(input?.archive, `archives/${id}.tar.gz`)
+  assert.deepEqual(input?.source, { archive: `archives/${id}.tar.gz` })
   assert.match(input?.image ?? '', /^images\/[0-9a-f-]+$/)
   const { body: done } = await call('GET', `${project.at}/build_runs/${made.body.name}`)
   assert.deepEqual([done.status, done.status_details.reason, done.status_details.output_digest], ['succeeded', 'succeeded', 'sha256:1'])
@@ -186,7 +187,87 @@ for (const [what, change, status] of [
   })
 }
 
-for (const change of [{ source_type: 'git', source_url: 'https://x.example/y' }, { strategy_type: 'dockerfile' }]) {
+const GIT = { ...BUILD, source_type: 'git', source_url: 'https://git.example/shop' }
+const COMMIT = { sha: 'a1b2', author: 'Ada', at: 0, branch: 'main' }
+
+test('a run of a build from git tells the edge what to fetch, and shows what was fetched', async (context) => {
+  const asked: Parameters<EdgeCalls['build']>[0][] = []
+  const { project, call, run } = await start(context, {
+    calls: {
+      build: async (input) => {
+        asked.push(input)
+        return { succeeded: true, reason: '', digest: 'sha256:1', log: '', commit: COMMIT }
+      },
+    },
+  })
+  await call('POST', `${project.at}/builds`, { body: { ...GIT, source_revision: 'v1', source_context_dir: './inner/' } })
+  const { body } = await run({ name: 'one' })
+  assert.deepEqual(asked[0]?.source, { git: { url: GIT.source_url, host: 'git.example', port: 443, revision: 'v1', folder: 'inner' } })
+  await run({ name: 'two', source_revision: 'v2' })
+  assert.equal((asked[1]?.source as { git: { revision: string } }).git.revision, 'v2')
+  const { status_details: shown } = (await call('GET', `${project.at}/build_runs/${body.name}`)).body
+  const { git_commit_sha, git_commit_author, git_branch_name, source_timestamp } = shown
+  assert.deepEqual([git_commit_sha, git_commit_author, git_branch_name, source_timestamp], ['a1b2', 'Ada', 'main', '1970-01-01T00:00:00.000Z'])
+})
+
+test('a run without a build says all of it itself, and its image runs', async (context) => {
+  const { project, call, run, asked } = await start(context)
+  const { name: _, ...whole } = GIT
+  const { status, body } = await run({ build_name: undefined, ...whole })
+  assert.deepEqual([status, body.build_name], [202, undefined])
+  assert.match(body.name, /^build-run-/)
+  assert.deepEqual(asked[0]?.source, { git: { url: GIT.source_url, host: 'git.example', port: 443 } })
+  const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: GIT.output_image } })
+  assert.deepEqual([app.build, app.build_run, app.status_details.reason], [undefined, body.name, 'deploying'])
+  for (const [name, expected] of [
+    ['output_image', 400],
+    ['strategy_type', 400],
+    ['source_url', 400],
+  ] as const)
+    assert.equal((await run({ build_name: undefined, ...whole, [name]: undefined })).status, expected, name)
+  assert.equal((await run({ build_name: undefined, ...whole, source_type: 'local', source_url: undefined })).status, 501)
+})
+
+test('the key of a private repository comes from its secret when the run begins; a build and a run say where it is missing', async (context) => {
+  const { platform, project, call, run, asked } = await start(context)
+  const build = { ...GIT, source_url: 'git@git.example:shop', source_secret: 'deploy' }
+  const { body: made } = await call('POST', `${project.at}/builds`, { body: build })
+  assert.deepEqual([made.status, made.status_details.reason], ['failed', 'spec_source_secret_not_found'])
+  const { body: one } = await run({ name: 'one' })
+  const { body: failed } = await call('GET', `${project.at}/build_runs/${one.name}`)
+  assert.deepEqual([failed.status, failed.status_details.reason, asked.length], ['failed', 'missing_secrets', 0])
+  assert.match(failed.status_details.message, /no secret deploy of format ssh_auth.*ibmcloud ce secret create/)
+  await call('POST', `${project.at}/secrets`, {
+    body: { name: 'deploy', format: 'ssh_auth', data: { ssh_key: 'the key', known_hosts: 'git.example ssh-ed25519 A' } },
+  })
+  for (const path of ['/builds/build', '/builds']) {
+    const { body } = await call('GET', project.at + path)
+    assert.equal((body.builds?.[0] ?? body).status, 'ready', path)
+  }
+  await run({ name: 'two' })
+  const key = { privateKey: 'the key', knownHosts: 'git.example ssh-ed25519 A' }
+  assert.deepEqual(asked[0]?.source, { git: { url: build.source_url, host: 'git.example', port: 22, key } })
+  const kept = await platform.store.tables<Tables>().selectFrom('ce_build_runs').selectAll().execute()
+  assert.ok(!JSON.stringify(kept).includes('the key'))
+})
+
+for (const [what, change, name] of [
+  ['a URL with a token', { source_url: 'https://x:token@git.example/shop' }, 'source_url'],
+  ['a file', { source_url: 'file:///etc' }, 'source_url'],
+  ['an option for a revision', { source_revision: '--upload-pack=x' }, 'source_revision'],
+  ['a folder outside', { source_context_dir: '../..' }, 'source_context_dir'],
+  ['a key for https', { source_secret: 'deploy' }, 'source_secret'],
+] as const)
+  test(`a build from git of ${what} is refused, and so is such a run`, async (context) => {
+    const { project, call, run } = await start(context)
+    const refused = await call('POST', `${project.at}/builds`, { body: { ...GIT, ...change } })
+    assert.deepEqual([refused.status, refused.body.errors[0].target.name], [400, name])
+    await call('POST', `${project.at}/builds`, { body: GIT })
+    assert.equal((await run(change)).status, 400)
+    assert.equal((await call('PATCH', `${project.at}/builds/build`, { match: '*', body: change })).status, 400)
+  })
+
+for (const change of [{ strategy_type: 'dockerfile' }]) {
   test(`a run of ${JSON.stringify(change)} answers 501 instead of pretending`, async (context) => {
     const { project, call } = await start(context)
     await call('POST', `${project.at}/builds`, { body: { ...BUILD, ...change } })

@@ -7,7 +7,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { BuildFailed, createJobPool, createPool, type Engine, type InstanceSpec, type JobPool, type Pool } from '@everleaf/engine'
 import { createLocalEngine } from '@everleaf/engine-local'
 import { createGateway, createTable, type Gateway, ListenError, type Listening, type Table } from '@everleaf/gateway'
-import { createEdgeSide, type Difference, type EdgeSide, type Item } from '@everleaf/link'
+import { type BuildOutcome, createEdgeSide, type Difference, type EdgeCalls, type EdgeSide, type Item } from '@everleaf/link'
 import type { World } from '@everleaf/world'
 import type { Config } from '../config.ts'
 import { type Home, prepareHome, rootKey, WrongMachine } from '../home.ts'
@@ -152,6 +152,7 @@ async function build(config: Config, { home, world, key, around, tell, call }: H
     hidden: home.root,
     mode: config.settings.namespaces === 'off' ? 'plain' : 'auto',
     buildEnv: around.buildEnv,
+    allowPrivate: config.settings.gitAllow,
     ...(around.helper === undefined ? {} : { helper: around.helper }),
   })
   const table = createTable({
@@ -369,7 +370,7 @@ function fittingParallelism(): number {
   return Math.max(2, Math.min(JOBS_PER_PROCESSOR * availableParallelism(), Math.floor(totalmem() / JOB_BYTES)))
 }
 
-async function buildImage(input: { id: string; archive: string; image: string; timeoutMs: number }, parts: Parts) {
+async function buildImage(input: Parameters<EdgeCalls['build']>[0], parts: Parts): Promise<BuildOutcome> {
   const { engine, home, logs, world, builds, events } = parts
   const lines: string[] = []
   const log = (text: string) => {
@@ -380,15 +381,21 @@ async function buildImage(input: { id: string; archive: string; image: string; t
   builds.set(input.id, cancelled)
   events.noteBuild(input.id, 'Started', 'The tools of the build start')
   try {
-    const place = { archive: join(home.data, input.archive), image: join(home.data, input.image) }
-    const { digest } = await engine.build({ ...place, timeoutMs: input.timeoutMs, signal: cancelled.signal, log })
+    const source = 'git' in input.source ? input.source : { archive: join(home.data, input.source.archive) }
+    const { digest, commit } = await engine.build({
+      source,
+      image: join(home.data, input.image),
+      timeoutMs: input.timeoutMs,
+      signal: cancelled.signal,
+      log,
+    })
     events.noteBuild(input.id, 'Completed', 'The image is made')
-    return { succeeded: true, reason: 'succeeded', digest, log: lines.join('\n') }
+    return { succeeded: true, reason: 'succeeded', digest, log: lines.join('\n'), ...(commit === undefined ? {} : { commit }) }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    log(reason)
-    events.noteBuild(input.id, 'Failed', reason)
-    return { succeeded: false, reason, digest: '', log: lines.join('\n') }
+    const message = error instanceof Error ? error.message : String(error)
+    log(message)
+    events.noteBuild(input.id, 'Failed', message)
+    return { succeeded: false, reason: error instanceof BuildFailed ? error.reason : 'failed', digest: '', log: lines.join('\n') }
   } finally {
     builds.delete(input.id)
   }
