@@ -282,7 +282,5 @@ test('what Everleaf does not have is refused by name, and what is wrong names th
   const absent = await ibmcloud('ce', 'function', 'create', '--name', 'x')
   assert.equal(absent.status, 1)
   assert.match(absent.stderr, /does not have "function"/)
-  const git = await ibmcloud('ce', 'app', 'create', '-n', 'git', '--build-source', 'https://github.com/IBM/CodeEngine')
-  assert.match(git.stderr, /Clone it/)
   assert.equal((await ibmcloud('ce', 'app', 'get', '-n', 'x', '-o', 'xml')).status, 2)
 })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -131,6 +133,29 @@ for (const [what, status] of [
     await refused({ url: `https://git.test:${server.port}/status-${status}/` }, {}, 'missing_code_repo_access', /not open to everyone.*source_secret/)
   })
 
+test('where the machine has a proxy for https it calls, and no name is asked for here', async () => {
+  const proxied: string[] = []
+  const proxy = createServer().on('connect', (request, socket, head) => {
+    proxied.push(request.url ?? '')
+    const to = connect(server.port, '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      to.write(head)
+      socket.pipe(to).pipe(socket)
+    })
+    for (const end of [to, socket]) end.on('error', () => {})
+  })
+  await new Promise<void>((open) => proxy.listen(0, '127.0.0.1', open))
+  try {
+    const { port } = proxy.address() as AddressInfo
+    const lookup = async () => assert.fail('a name was asked for')
+    const proxiedEnv = { ...env, HTTPS_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: 'git.test' }
+    assert.equal((await fetched({}, { env: proxiedEnv, lookup, allowPrivate: [] })).commit.sha, commits.second)
+    assert.ok(proxied.length > 0 && proxied.every((place) => place === `git.test:${server.port}`))
+  } finally {
+    proxy.close()
+  }
+})
+
 test('fetchGit() trusts no certificate that the machine does not', async () => {
   const { GIT_SSL_CAINFO: _, ...without } = env
   await refused({}, { env: without }, 'missing_code_repo_access', /certificate is not trusted.*GIT_SSL_CAINFO/)
@@ -193,7 +218,8 @@ test('fetchGit() opens a private repository by its key over ssh, and only where 
     assert.ok(!log.join('\n').includes('PRIVATE KEY'))
     await refused({ ...at, key: { ...key, privateKey: ssh.otherKey } }, {}, 'missing_code_repo_access', /not open to everyone/)
     const other = ssh.knownHosts.replace(/ssh-ed25519 \S+/, 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8P2m5zGm0mRz5n0m6cV4p4e6kqk1k3m0mRz5n0m6cV')
-    await refused({ ...at, key: { ...key, knownHosts: other } }, {}, 'missing_code_repo_access', /host key is none of known_hosts/)
+    for (const knownHosts of [other, ''])
+      await refused({ ...at, key: { ...key, knownHosts } }, {}, 'missing_code_repo_access', /host key is none of known_hosts/)
   } finally {
     ssh.close()
   }

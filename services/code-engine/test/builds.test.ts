@@ -204,7 +204,7 @@ test('a run of a build from git tells the edge what to fetch, and shows what was
   const { body } = await run({ name: 'one' })
   assert.deepEqual(asked[0]?.source, { git: { url: GIT.source_url, host: 'git.example', port: 443, revision: 'v1', folder: 'inner' } })
   await run({ name: 'two', source_revision: 'v2' })
-  assert.equal((asked[1]?.source as { git: { revision: string } }).git.revision, 'v2')
+  assert.equal(JSON.parse(JSON.stringify(asked[1]?.source)).git.revision, 'v2')
   const { status_details: shown } = (await call('GET', `${project.at}/build_runs/${body.name}`)).body
   const { git_commit_sha, git_commit_author, git_branch_name, source_timestamp } = shown
   assert.deepEqual([git_commit_sha, git_commit_author, git_branch_name, source_timestamp], ['a1b2', 'Ada', 'main', '1970-01-01T00:00:00.000Z'])
@@ -219,6 +219,8 @@ test('a run without a build says all of it itself, and its image runs', async (c
   assert.deepEqual(asked[0]?.source, { git: { url: GIT.source_url, host: 'git.example', port: 443 } })
   const { body: app } = await call('POST', `${project.at}/apps`, { body: { name: 'app', image_reference: GIT.output_image } })
   assert.deepEqual([app.build, app.build_run, app.status_details.reason], [undefined, body.name, 'deploying'])
+  const { body: job } = await call('POST', `${project.at}/job_runs`, { body: { name: 'job', image_reference: GIT.output_image } })
+  assert.deepEqual([job.build, job.build_run], [undefined, body.name])
   for (const [name, expected] of [
     ['output_image', 400],
     ['strategy_type', 400],

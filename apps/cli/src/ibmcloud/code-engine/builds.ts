@@ -5,6 +5,7 @@ import type { Context } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { at, commonCommands, type Kind, made, read, spelled } from './kinds.ts'
+import { isRepository, repositoryIn } from './repository.ts'
 import { withoutUndefined } from './run-settings.ts'
 import { inProject, type Item, NAME, OUTPUT, projectOf, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
 
@@ -22,8 +23,14 @@ const RUN: Kind = {
   segment: 'build_runs',
   kind: 'BuildRun',
   columns: ['Status', 'Image', 'Build'],
-  row: (raw) => [raw.status, raw.output_image, raw.build_name],
-  details: (_context, raw) => `Build:   ${String(raw.build_name)}\nImage:   ${String(raw.output_image)}\nStatus:  ${String(raw.status)}${reasonOf(raw)}`,
+  row: (raw) => [raw.status, raw.output_image, raw.build_name ?? ''],
+  details: (_context, raw) =>
+    `Build:   ${String(raw.build_name ?? '')}\n${commitOf(raw)}Image:   ${String(raw.output_image)}\nStatus:  ${String(raw.status)}${reasonOf(raw)}`,
+}
+
+function commitOf(raw: Item): string {
+  const { git_commit_sha: sha, git_branch_name: branch, git_commit_author: author } = (raw.status_details ?? {}) as Readonly<Record<string, string>>
+  return sha === undefined ? '' : `Commit:  ${sha}${branch === undefined ? '' : ` of ${branch}`}${author === undefined ? '' : `, by ${author}`}\n`
 }
 
 function reasonOf(raw: Item): string {
@@ -32,8 +39,13 @@ function reasonOf(raw: Item): string {
   return said === undefined ? '' : ` (${said})`
 }
 
-const SOURCE: Flag = { name: 'source', synonyms: ['src'], value: 'FOLDER', about: 'what is built' }
+const SOURCE: Flag = { name: 'source', synonyms: ['src'], value: 'FOLDER|URL', about: 'the folder or repository that is built' }
 const CONTEXT_DIR: Flag = { name: 'context-dir', synonyms: ['cdr'], value: 'FOLDER', about: 'only this folder of the source' }
+const OPTIONS = { source: 'source', contextDir: 'context-dir', commit: 'commit', secret: 'git-repo-secret' } as const
+const GIT: readonly Flag[] = [
+  { name: 'commit', synonyms: ['cm'], value: 'NAME', about: 'branch, tag or commit of the repository' },
+  { name: 'git-repo-secret', synonyms: ['grs'], value: 'NAME', about: 'the secret with the key of a private repository' },
+]
 const SETTINGS: readonly Flag[] = [
   { name: 'image', short: 'i', value: 'IMAGE', about: 'the name of what is built' },
   { name: 'strategy', synonyms: ['str'], value: 'STRATEGY', about: 'buildpacks' },
@@ -58,13 +70,14 @@ function settingsOf(given: Given): Item {
 /** Throws Failed where there is no such folder. */
 function folderOf(given: Given): string | undefined {
   const source = given.text('source')
+  if (source !== undefined && isRepository(source)) return undefined
   if (source === undefined) {
     if (given.has('context-dir')) throw new WrongUse('--context-dir goes with --source.')
     return undefined
   }
   const folder = join(source, given.text('context-dir') ?? '')
   if (!existsSync(folder) || !statSync(folder).isDirectory())
-    throw new Failed(`There is no folder ${folder}: Everleaf builds folders.\nClone the repository, and give --source the folder.`)
+    throw new Failed(`There is no folder ${folder}.\nGive --source a folder of this machine, or a repository: https://HOST/PATH.`)
   return folder
 }
 
@@ -77,17 +90,20 @@ async function upload(context: Context, given: Given, { name, folder }: { name: 
 
 const create: Command = {
   ...spelled(BUILD, 'create'),
-  about: 'make a build, and send it the folder that it builds',
+  about: 'make a build of a repository, or of a folder, which is sent to it',
   flags: [
     NAME,
-    { name: 'build-type', synonyms: ['bt'], value: 'TYPE', about: 'local: the only one that Everleaf builds', oneOf: ['local'] },
-    { ...SOURCE, about: 'what is built; otherwise `buildrun submit` sends it' },
+    { name: 'build-type', synonyms: ['bt'], value: 'TYPE', about: 'git or local; --source tells without it', oneOf: ['git', 'local'] },
+    { ...SOURCE, about: 'the folder or repository that is built; a folder may be sent by `buildrun submit` too' },
     CONTEXT_DIR,
+    ...GIT,
     ...SETTINGS,
     OUTPUT,
   ],
   async run(context, given) {
     const name = given.need('name')
+    const git = repositoryIn(given, OPTIONS)
+    requireType(given, git !== undefined)
     const folder = folderOf(given)
     say(context, given, `Creating build '${name}'...`)
     const json = {
@@ -97,6 +113,7 @@ const create: Command = {
       strategy_type: 'buildpacks',
       source_type: 'local',
       ...settingsOf(given),
+      ...git,
     }
     const raw = await send(context, 'POST', { at: inProject(context, '/builds'), json })
     if (folder !== undefined) await upload(context, given, { name, folder })
@@ -104,16 +121,33 @@ const create: Command = {
   },
 }
 
+/** Throws WrongUse where `--build-type` and `--source` contradict each other. */
+function requireType(given: Given, isGit: boolean): void {
+  const type = given.text('build-type')
+  if (type === 'git' && !isGit) throw new WrongUse('A build of type git names its repository: --source https://HOST/PATH. A folder is of type local.')
+  if (type === 'local' && isGit) throw new WrongUse('A repository is of type git: leave --build-type out, or give --source a folder.')
+}
+
 const update: Command = {
   ...spelled(BUILD, 'update'),
-  about: 'change a build, or the folder that it builds',
-  flags: [NAME, SOURCE, CONTEXT_DIR, ...SETTINGS, OUTPUT],
+  about: 'change a build, or what it builds',
+  flags: [
+    NAME,
+    SOURCE,
+    CONTEXT_DIR,
+    ...GIT,
+    { name: 'commit-clear', synonyms: ['cmc'], about: 'what the repository itself shows first' },
+    { name: 'git-repo-secret-clear', synonyms: ['grsc'], about: 'no key' },
+    ...SETTINGS,
+    OUTPUT,
+  ],
   async run(context, given) {
     const name = given.need('name')
-    const [json, folder] = [settingsOf(given), folderOf(given)]
+    const before = await read(context, BUILD, name)
+    const isGit = before.source_type === 'git' && !given.has('source')
+    const [json, folder] = [{ ...settingsOf(given), ...sourceChange(given, isGit) }, isGit ? undefined : folderOf(given)]
     if (Object.keys(json).length === 0 && folder === undefined) throw new WrongUse('Say what is to change, such as --source FOLDER or --timeout SECONDS.')
     say(context, given, `Updating build '${name}'...`)
-    const before = await read(context, BUILD, name)
     const changed = Object.keys(json).length > 0
     const raw = changed ? await send(context, 'PATCH', { at: at(context, BUILD, name), json, ifMatch: String(before.entity_tag) }) : before
     if (folder !== undefined) await upload(context, given, { name, folder })
@@ -121,33 +155,53 @@ const update: Command = {
   },
 }
 
+/** What changes of a repository; `isGit` where the build has one that is not named anew. */
+function sourceChange(given: Given, isGit: boolean): Item {
+  const cleared = {
+    ...(given.is('commit-clear') ? { source_revision: null } : {}),
+    ...(given.is('git-repo-secret-clear') ? { source_secret: null } : {}),
+  }
+  const [source_revision, source_context_dir, source_secret] = [given.text('commit'), given.text('context-dir'), given.text('git-repo-secret')]
+  if (isGit) return { ...withoutUndefined({ source_revision, source_context_dir, source_secret }), ...cleared }
+  const git = repositoryIn(given, OPTIONS)
+  if (git !== undefined) return { ...git, ...cleared }
+  return given.has('source') ? { source_type: 'local', source_url: null, source_revision: null, source_context_dir: null, source_secret: null } : {}
+}
+
 const submit: Command = {
   ...spelled(RUN, 'submit'),
-  about: 'run a build',
+  about: 'run a build, or build a repository without one',
   flags: [
     { ...NAME, required: false, about: 'its name; one is made otherwise' },
-    { name: 'build', short: 'b', value: 'NAME', about: 'the build', required: true },
-    { ...SOURCE, about: 'send this folder first' },
+    { name: 'build', short: 'b', value: 'NAME', about: 'the build' },
+    { ...SOURCE, about: 'send this folder first, or build this repository' },
     CONTEXT_DIR,
+    ...GIT,
+    ...SETTINGS,
     ...WAITING,
     OUTPUT,
   ],
   async run(context, given) {
-    const build = given.need('build')
     const { wait, limitMs } = waiting(given, false)
-    const folder = folderOf(given)
-    if (folder !== undefined) await upload(context, given, { name: build, folder })
+    const build = given.text('build')
+    const isGit = build !== undefined && !given.has('source') && (await read(context, BUILD, build)).source_type === 'git'
+    const source = isGit ? sourceChange(given, true) : (repositoryIn(given, OPTIONS) ?? {})
+    const folder = isGit ? undefined : folderOf(given)
+    if (build === undefined && (source.source_url === undefined || !given.has('image')))
+      throw new WrongUse('Say what is built: --build NAME, or --image IMAGE and --source https://HOST/PATH.')
+    if (build !== undefined && folder !== undefined) await upload(context, given, { name: build, folder })
+    const whole = build === undefined ? { output_secret: 'none', strategy_type: 'buildpacks' } : {}
     say(context, given, 'Submitting build run...')
     const submitted = await send(context, 'POST', {
       at: inProject(context, '/build_runs'),
-      json: withoutUndefined({ name: given.text('name'), build_name: build }),
+      json: withoutUndefined({ name: given.text('name'), build_name: build, ...whole, ...settingsOf(given), ...source }),
     })
     const name = String(submitted.name)
     const raw = wait ? await ended(context, given, { name, limitMs }) : submitted
     await made(context, RUN, { raw, given })
     if (wait && raw.status === 'failed')
       throw new Failed(
-        `The build run ${name} failed${reasonOf(raw)}.\nMend the source, and type: ibmcloud ce buildrun submit --build ${build} --source FOLDER --wait`,
+        `The build run ${name} failed${reasonOf(raw)}.\nSee what it wrote: ibmcloud ce buildrun logs -n ${name}\nMend it, and type the command again.`,
       )
   },
 }

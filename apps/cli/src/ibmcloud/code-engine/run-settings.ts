@@ -123,5 +123,5 @@ function mounts(given: Given, before: readonly Mount[]): readonly Mount[] | unde
 
 /** What runs must be known when something is made. Throws WrongUse. */
 export function requireImage(given: Given): void {
-  if (!given.has('image') && !given.has('build-source')) throw new WrongUse('Say what runs: --image IMAGE, or --build-source FOLDER.')
+  if (!given.has('image') && !given.has('build-source')) throw new WrongUse('Say what runs: --image IMAGE, or --build-source with a folder or a repository.')
 }

@@ -1,0 +1,28 @@
+import type { Given } from '../grammar.ts'
+import { WrongUse } from '../wrong-use.ts'
+import { withoutUndefined } from './run-settings.ts'
+import type { Item } from './scope.ts'
+
+/** Names of the options that say which repository, and what of it. */
+export type Options = { readonly source: string; readonly contextDir: string; readonly commit: string; readonly secret: string }
+
+/** Whether a source is a repository and no folder: a URL, or `user@host:path`. */
+export function isRepository(source: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(source) || /^[^/\s]+@[^/\s]+:/.test(source)
+}
+
+/** What a build from git is told; undefined where the source is a folder, or none is named. Throws WrongUse on options that go with git alone. */
+export function repositoryIn(given: Given, { source, contextDir, commit, secret }: Options): Item | undefined {
+  const from = given.text(source)
+  if (from !== undefined && isRepository(from))
+    return withoutUndefined({
+      source_type: 'git',
+      source_url: from,
+      source_revision: given.text(commit),
+      source_context_dir: given.text(contextDir),
+      source_secret: given.text(secret),
+    })
+  for (const name of [commit, secret])
+    if (given.has(name)) throw new WrongUse(`--${name} goes with a repository: --${source} https://HOST/PATH, or --${source} git@HOST:PATH.`)
+  return undefined
+}
