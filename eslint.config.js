@@ -19,7 +19,7 @@ const never = [
   { selector: 'CatchClause > BlockStatement[body.length=0]:not(:has(*))', message: 'An empty catch needs a sentence of reason in it.' },
 ]
 const globals = Object.fromEntries(
-  'AbortController AbortSignal Buffer DOMException Event FormData MessageChannel NodeJS TextDecoder TextEncoder URL URLSearchParams clearImmediate clearInterval clearTimeout console fetch globalThis performance process queueMicrotask setImmediate setInterval setTimeout structuredClone Response Request Headers crypto navigator'
+  'AbortController AbortSignal Buffer DOMException Event FormData MessageChannel NodeJS TextDecoder TextEncoder URL URLSearchParams WebSocket clearImmediate clearInterval clearTimeout console fetch globalThis performance process queueMicrotask setImmediate setInterval setTimeout structuredClone Response Request Headers crypto navigator'
     .split(' ')
     .map((name) => [name, 'readonly']),
 )
@@ -86,6 +86,7 @@ export default [
       'no-restricted-globals': [
         'error',
         { name: 'fetch', ...outside("Use the world's http.") },
+        { name: 'WebSocket', ...outside('The platform carries them and opens none.') },
         { name: 'setTimeout', ...outside("Use the world's after or sleep.") },
         { name: 'setInterval', ...outside("Use the world's after.") },
       ],

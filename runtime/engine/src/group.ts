@@ -286,13 +286,14 @@ export class Group {
       if (slot.state !== 'ready' || slot.inFlight >= rev.spec.scale.concurrency) continue
       if (best === undefined || slot.inFlight < best.inFlight) best = slot
     }
-    // One instance at most means one that works: its successor waits until it has answered all it took.
+    // One instance at most means one that works: its successor waits until it has answered all it took. A WebSocket has been answered, and may last.
     if (best && alone && this.#isBusyElsewhere(best)) return undefined
     return best
   }
 
   #isBusyElsewhere(slot: Slot): boolean {
-    for (const rev of this.#revisions.values()) for (const other of rev.slots) if (other !== slot && other.inFlight > 0 && other.state !== 'gone') return true
+    for (const rev of this.#revisions.values())
+      for (const other of rev.slots) if (other !== slot && other.inFlight > other.webSockets && other.state !== 'gone') return true
     return false
   }
 
@@ -305,12 +306,20 @@ export class Group {
     if (instance === undefined) throw new Error(`the instance ${slot.name} is ready without a process`)
     this.#account(() => slot.inFlight++)
     let held = true
+    let isWebSocket = false
     return {
       address: instance.address,
       instance: slot.name,
+      becameWebSocket: () => {
+        if (!held || isWebSocket) return
+        isWebSocket = true
+        slot.webSockets++
+        if (this.#waiters.length > 0) this.#reconcile()
+      },
       release: () => {
         if (!held) return
         held = false
+        if (isWebSocket) slot.webSockets--
         this.#account(() => slot.inFlight--)
         if (slot.state === 'draining' && slot.inFlight === 0) {
           slot.stop()

@@ -352,6 +352,37 @@ test('an app of one instance hands over only when the old one has answered all i
   assert.match((await next) ?? '', /^r2-/)
 })
 
+test('an app of one instance hands over while a WebSocket of the old one lasts, which keeps its place there until its time is over', async () => {
+  const { world, pool, told, settle } = setUp()
+  pool.apply(app(revision('r1', { maxInstances: 1 })))
+  const [old] = await Promise.all([pool.acquire('app', forever), settle()])
+  pool.apply(app(revision('r2', { proven: false, maxInstances: 1 }), revision('r1', { maxInstances: 1 })))
+  await settle()
+  const waiting = pool.acquire('app', forever)
+  await settle()
+  old.becameWebSocket()
+  old.becameWebSocket()
+  assert.match((await waiting).instance, /^r2-/)
+  assert.match(pool.take('app')?.instance ?? '', /^r2-/)
+  assert.equal(told().includes('exited r1'), false)
+  await world.advance(5_000)
+  assert.ok(told().includes('exited r1'))
+  old.release()
+  old.release()
+})
+
+test('an instance with a WebSocket in it is not stopped, and is once that is over', async () => {
+  const { world, engine, pool, settle } = setUp()
+  pool.apply(app(revision('r1')))
+  const [lease] = await Promise.all([pool.acquire('app', forever), settle()])
+  lease.becameWebSocket()
+  await world.advance(60_000)
+  assert.equal(engine.running.length, 1)
+  lease.release()
+  await world.advance(60_000)
+  assert.equal(engine.running.length, 0)
+})
+
 test('a moved restart time replaces instances, new ones first', async () => {
   const { pool, engine, settle } = setUp()
   pool.apply(app(revision('r1')))

@@ -19,6 +19,8 @@ export type PoolDeps = SlotDeps & { readonly settings: PoolSettings }
 export type Lease = {
   readonly address: { readonly host: string; readonly port: number }
   readonly instance: string
+  /** The request goes on as a WebSocket: it keeps its place, and the successor of the only instance does not wait for its end. */
+  becameWebSocket(): void
   /** May be called more than once. */
   release(): void
 }

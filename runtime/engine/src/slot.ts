@@ -24,6 +24,8 @@ export class Slot {
   /** `draining` takes no new request and ends when the last one has; `stopping` was told to end. */
   state: 'starting' | 'ready' | 'draining' | 'stopping' | 'gone' = 'starting'
   inFlight = 0
+  /** Of those in flight. */
+  webSockets = 0
   instance: Instance | undefined
   /** Monotonic ms. */
   readyAt: number | undefined

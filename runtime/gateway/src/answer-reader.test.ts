@@ -5,22 +5,29 @@ import { type AnswerHead, AnswerReader, Garbled } from './answer-reader.ts'
 
 const LIMITS = { headerBytes: 1_024, headerCount: 10 }
 
-type Read = { heads: AnswerHead[]; body: string; ends: number; reader: AnswerReader }
+type Read = { heads: AnswerHead[]; body: string; ends: number; switched: string[]; reader: AnswerReader }
 
 /** Gives the bytes to a reader in pieces of the given sizes, the rest in one. */
-function read(text: string, options: { method?: string; cuts?: readonly number[] } = {}): Read {
+function read(text: string, options: { method?: string; accept?: string; cuts?: readonly number[] } = {}): Read {
   const bytes = Buffer.from(text, 'latin1')
   const reader = new AnswerReader(LIMITS)
-  const got: Read = { heads: [], body: '', ends: 0, reader }
-  reader.start(options.method ?? 'GET', {
-    onHead: (head) => void got.heads.push(head),
-    onBody: (chunk) => {
-      got.body += chunk.toString('latin1')
+  const got: Read = { heads: [], body: '', ends: 0, switched: [], reader }
+  reader.start(
+    { method: options.method ?? 'GET', accept: options.accept },
+    {
+      onHead: (head) => void got.heads.push(head),
+      onBody: (chunk) => {
+        got.body += chunk.toString('latin1')
+      },
+      onEnd: () => {
+        got.ends++
+      },
+      onSwitch: (head, rest) => {
+        got.heads.push(head)
+        got.switched.push(rest.toString('latin1'))
+      },
     },
-    onEnd: () => {
-      got.ends++
-    },
-  })
+  )
   let at = 0
   for (const cut of [...(options.cuts ?? []), bytes.length]) {
     const until = Math.min(bytes.length, at + cut)
@@ -68,6 +75,23 @@ test('AnswerReader reads until the end where nothing else ends the body, and onl
 test('AnswerReader takes no body in answer to HEAD', () => {
   const got = read(`${OK}Content-Length: 5\r\n\r\n`, { method: 'HEAD' })
   assert.deepEqual([got.ends, got.heads[0]?.headers], [1, ['Content-Length', '5']])
+})
+
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: yes\r\n\r\n'
+test('AnswerReader hands over what follows a 101 that was asked for, however it is cut into pieces', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 80 }), (cuts) => {
+      const got = read(SWITCH, { cuts, accept: 'yes' })
+      assert.deepEqual([got.heads.map(({ status }) => status), got.switched, got.ends, got.reader.isReusable], [[101], [''], 0, false])
+    }),
+  )
+  const { switched, heads } = read(`HTTP/1.1 103 Early Hints\r\n\r\n${SWITCH}words`, { accept: 'yes' })
+  assert.deepEqual([switched, heads[0]?.headers], [['words'], ['Sec-WebSocket-Accept', 'yes']])
+})
+
+test('AnswerReader reads any other answer to a handshake as it reads all', () => {
+  const got = read(`HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno`, { accept: 'yes' })
+  assert.deepEqual([got.body, got.ends, got.switched], ['no', 1, []])
 })
 
 const GARBLED: readonly (readonly [string, string])[] = [
@@ -136,7 +160,10 @@ test('AnswerReader never throws anything but Garbled, and ends an answer at most
 test('AnswerReader stops when its sink does, and the connection is not used again', () => {
   const reader = new AnswerReader(LIMITS)
   const seen: string[] = []
-  reader.start('GET', { onHead: () => reader.stop(), onBody: (chunk) => void seen.push(String(chunk)), onEnd: () => void seen.push('end') })
+  reader.start(
+    { method: 'GET' },
+    { onHead: () => reader.stop(), onBody: (chunk) => void seen.push(String(chunk)), onEnd: () => void seen.push('end'), onSwitch: () => {} },
+  )
   reader.push(Buffer.from(`${OK}Content-Length: 2\r\n\r\nok`))
   assert.deepEqual([seen, reader.isReusable], [[], false])
 })

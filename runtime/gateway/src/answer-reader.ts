@@ -13,6 +13,8 @@ export interface AnswerSink {
   onHead(head: AnswerHead): void
   onBody(chunk: Buffer): void
   onEnd(): void
+  /** The app has agreed to a WebSocket. The reader is done; `rest` has come already of what is no HTTP. */
+  onSwitch(head: AnswerHead, rest: Buffer): void
 }
 
 /** The bytes are not HTTP/1.1 as it should be (RFC 9112), or larger than the limits allow. */
@@ -40,12 +42,16 @@ const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'up
  * | one Content-Length of digits                       | so many bytes                           |
  * | neither                                            | until the connection ends               |
  * | both, two of one, any other coding, chunked in 1.0 | Garbled                                 |
+ * | 101 as the handshake asked for it                  | no HTTP any more                        |
+ * | any other 101, or one with a body                  | Garbled                                 |
  */
 export class AnswerReader {
   readonly #limits: Pick<Limits, 'headerBytes' | 'headerCount'>
   #sink: AnswerSink | undefined
   #state: State = 'idle'
   #isHead = false
+  /** The only Sec-WebSocket-Accept that makes a 101 right. */
+  #accept: string | undefined
   #hasAnswer = false
   #interim = 0
   /** Beginning of a header, or of a line between chunks, whose end has not come. */
@@ -74,8 +80,10 @@ export class AnswerReader {
     return this.#hasAnswer
   }
 
-  start(method: string, sink: AnswerSink): void {
+  /** `accept`: what a 101 must carry as Sec-WebSocket-Accept; without it none is believed. */
+  start({ method, accept }: { readonly method: string; readonly accept?: string | undefined }, sink: AnswerSink): void {
     this.#sink = sink
+    this.#accept = accept
     this.#isHead = method === 'HEAD'
     this.#state = 'head'
     this.#hasAnswer = false
@@ -138,7 +146,7 @@ export class AnswerReader {
     if (parts === null) throw new Garbled('the header is malformed')
     const status = Number(parts[2])
     if (status >= 200) return this.#begin(status, parts[1] === '1', text)
-    if (status === 101) throw new Garbled('the app switched protocols, which nobody asked for')
+    if (status === 101) return this.#switch(chunk, parts[1] === '1', text)
     if (++this.#interim > INTERIM_ANSWERS) throw new Garbled('too many interim answers')
   }
 
@@ -155,6 +163,20 @@ export class AnswerReader {
     this.#remaining = this.#state === 'length' ? (fields.length ?? 0) : 0
     this.#sink?.onHead({ status, headers, length: hasBody ? fields.length : 0 })
     if (this.#sink !== undefined && (this.#state === 'idle' || (this.#state === 'length' && this.#remaining === 0))) this.#end()
+  }
+
+  #switch(chunk: Buffer, isCurrent: boolean, text: string): void {
+    if (this.#accept === undefined) throw new Garbled('the app switched protocols, which nobody asked for')
+    const fields = readFields(text, this.#limits.headerCount)
+    const isWebSocket = isCurrent && fields.upgrade?.toLowerCase() === 'websocket' && fields.accept === this.#accept
+    if (!isWebSocket || fields.isChunked || (fields.length ?? 0) > 0)
+      throw new Garbled('the app switched to something else than the WebSocket that was asked for')
+    const rest = chunk.subarray(this.#at)
+    const sink = this.#sink
+    this.#hasAnswer = true
+    this.#at = chunk.length
+    this.stop()
+    sink?.onSwitch({ status: 101, headers: withoutNamed(fields.headers, ['content-length']), length: undefined }, rest)
   }
 
   #readBytes(chunk: Buffer): void {
@@ -221,11 +243,18 @@ export class AnswerReader {
   }
 }
 
-type Fields = { readonly headers: string[]; length: number | undefined; isChunked: boolean; closes: boolean }
+type Fields = {
+  readonly headers: string[]
+  length: number | undefined
+  isChunked: boolean
+  closes: boolean
+  upgrade: string | undefined
+  accept: string | undefined
+}
 
 /** The header lines of a head whose form has been checked. */
 function readFields(text: string, maxCount: number): Fields {
-  const fields: Fields = { headers: [], length: undefined, isChunked: false, closes: false }
+  const fields: Fields = { headers: [], length: undefined, isChunked: false, closes: false, upgrade: undefined, accept: undefined }
   let named: string[] | undefined
   let count = 0
   for (let line = text.indexOf('\r\n'); line !== -1;) {
@@ -243,6 +272,10 @@ function readFields(text: string, maxCount: number): Fields {
     } else if (lower === 'transfer-encoding') {
       if (fields.isChunked || value.toLowerCase() !== 'chunked') throw new Garbled('the transfer encoding is not known')
       fields.isChunked = true
+    } else if (lower === 'upgrade') {
+      fields.upgrade = fields.upgrade === undefined ? value : `${fields.upgrade}, ${value}`
+    } else if (lower === 'sec-websocket-accept') {
+      fields.accept = fields.accept === undefined ? value : `${fields.accept}, ${value}`
     } else if (lower === 'connection') {
       const tokens = value
         .toLowerCase()

@@ -3,6 +3,8 @@ export type Lease = {
   readonly address: { readonly host: string; readonly port: number }
   /** Wins over the workload's own. */
   readonly requestTimeoutMs?: number
+  /** The request goes on as a WebSocket, which may last: nobody should wait for its end. Called once at most. */
+  becameWebSocket?(): void
   /** Gives the place back, once. `unreachable`: no connection could be had, or it broke before an answer began. */
   release(result: 'done' | 'unreachable'): void
 }

@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Timer, World } from '@everleaf/world'
 import type { Limits } from './limits.ts'
+import type { Upgrade } from './upgrade.ts'
 
 /** A request and its answer, on a connection of a client. */
-export type Exchanged = { readonly request: IncomingMessage; readonly response: ServerResponse; begin(): void }
+export type Exchanged = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly upgrade: Upgrade | undefined; begin(): void }
 
 /** What the gateway knows of one client connection. */
 export type Connection = {
@@ -125,13 +126,15 @@ function bytesOf(socket: Socket): number {
  * | --------------------------------------------------------------------- | -------------------------------------------- |
  * | answers; the body does not come though wanted, or no answer is taken  | the idle time of bodies                      |
  * | answers; waits for the app, which is no fault of the client's         | the request's own time                       |
+ * | is a WebSocket; nothing is taken, or one direction has ended          | the idle time of bodies                      |
+ * | is a WebSocket that is silent                                         | the request's own time                       |
  * | is idle since its last answer                                         | the keep-alive time                          |
  * | has sent a beginning of something                                     | longer: node answers 408 before              |
  */
 function patienceMs({ current, bytes, bytesAnswered }: Connection, limits: Limits): number {
   if (current === undefined) return limits.keepAliveMs + (bytes === bytesAnswered ? 0 : limits.headersTimeoutMs)
-  const { request, response } = current
-  const isStalled = response.writableNeedDrain || !(request.complete || request.isPaused())
+  const { request, response, upgrade } = current
+  const isStalled = upgrade === undefined ? response.writableNeedDrain || !(request.complete || request.isPaused()) : upgrade.isStalled
   return isStalled ? limits.bodyIdleMs : Number.POSITIVE_INFINITY
 }
 

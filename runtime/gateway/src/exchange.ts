@@ -3,6 +3,8 @@ import { release } from '@everleaf/world'
 import type { AnswerHead } from './answer-reader.ts'
 import type { Passed } from './gate.ts'
 import type { Patience } from './patience.ts'
+import { join } from './tunnel.ts'
+import { acceptFor, type Upgrade } from './upgrade.ts'
 import type { Failure, Upstream, UpstreamConnection, Visit } from './upstreams.ts'
 
 /** One try to have a request answered by one upstream. */
@@ -20,6 +22,10 @@ export type Try = {
   readonly requestId: string
   /** Whether the client's connection is to end after this answer. */
   readonly isLast: () => boolean
+  /** The client asks for a WebSocket; then the try lasts as long as that does. */
+  readonly upgrade: Upgrade | undefined
+  /** Called when the app has agreed to it. */
+  readonly onWebSocket: (() => void) | undefined
 }
 
 /** How a try ended. After `cut` an answer had begun, and the client's connection is destroyed. */
@@ -35,6 +41,7 @@ export function exchange(attempt: Try): Promise<Ending> {
 
 class Exchange implements Visit {
   readonly method: string
+  readonly accept: string | undefined
   readonly #attempt: Try
   readonly #resolve: (ending: Ending) => void
   #connection: UpstreamConnection | undefined
@@ -45,6 +52,7 @@ class Exchange implements Visit {
 
   constructor(attempt: Try, resolve: (ending: Ending) => void) {
     this.method = attempt.passed.method
+    this.accept = attempt.passed.webSocketKey === undefined ? undefined : acceptFor(attempt.passed.webSocketKey)
     this.#attempt = attempt
     this.#resolve = resolve
   }
@@ -57,8 +65,9 @@ class Exchange implements Visit {
 
   onConnection(connection: UpstreamConnection): void {
     const { passed, target, lines } = this.#attempt
-    const { body } = passed
-    const framing = body === undefined ? '' : body === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${body}\r\n`
+    const { body, webSocketKey } = passed
+    const upgrade = webSocketKey === undefined ? '' : 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
+    const framing = body === undefined ? upgrade : body === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${body}\r\n`
     connection.write(`${passed.method} ${target} HTTP/1.1\r\nHost: ${passed.hostHeader}\r\n${lines}${framing}\r\n`)
     if (body === undefined) connection.requestIsWhole()
     else this.#sendBody(connection, body === 'chunked')
@@ -89,6 +98,22 @@ class Exchange implements Visit {
     const { response } = this.#attempt
     if (!response.writableEnded) response.end()
     this.#end({ kind: 'done' })
+  }
+
+  onSwitch({ headers }: AnswerHead, rest: Buffer): void {
+    const { upgrade, onWebSocket, patience, requestId } = this.#attempt
+    if (upgrade === undefined || this.#connection === undefined) return
+    const app = this.#connection.detach()
+    const client = upgrade.open([...headers, 'X-Request-Id', requestId])
+    // A client that has gone is seen by the tunnel, and how.
+    patience.onGiveUp = () => {
+      if (!patience.isLate) return
+      client.destroy()
+      app.destroy()
+    }
+    onWebSocket?.()
+    void join(client, app).then(() => this.#end({ kind: 'done' }))
+    if (rest.length > 0) client.write(rest)
   }
 
   onFailure(failure: Failure): void {

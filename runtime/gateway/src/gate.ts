@@ -15,6 +15,8 @@ export type Passed = {
   readonly headers: string[]
   /** undefined: no body. 'chunked': length unknown. */
   readonly body: number | 'chunked' | undefined
+  /** The key of a WebSocket's opening handshake; undefined in every other request. */
+  readonly webSocketKey: string | undefined
 }
 
 export type Verdict = { readonly passed: Passed } | { readonly refused: Answer }
@@ -36,13 +38,21 @@ export function judge(request: Pick<IncomingMessage, 'method' | 'url' | 'httpVer
   const target = originForm(url, found.host, scheme)
   if (target === undefined) return refuse(400, 'bad_target', 'Send the path as the request target.')
   const headers = found.named.length === 0 ? found.headers : withoutNamed(found.headers, found.named)
-  return { passed: { method, host, hostHeader: found.host, target, headers, body: found.body } }
+  const handshake = found.isWebSocket ? readHandshake({ method, headers, named: found.named, body: found.body }) : undefined
+  if (typeof handshake === 'object') return handshake
+  return { passed: { method, host, hostHeader: found.host, target, headers, body: found.body, webSocketKey: handshake } }
 }
 
-type Found = { host: string | undefined; readonly headers: string[]; named: readonly string[]; body: number | 'chunked' | undefined }
+type Found = {
+  host: string | undefined
+  readonly headers: string[]
+  named: readonly string[]
+  body: number | 'chunked' | undefined
+  isWebSocket: boolean
+}
 
 function readHeaders(rawHeaders: readonly string[]): Found | { readonly refused: Answer } {
-  const found: Found = { host: undefined, headers: [], named: [], body: undefined }
+  const found: Found = { host: undefined, headers: [], named: [], body: undefined, isWebSocket: false }
   let hasLength = false
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ''
@@ -76,8 +86,11 @@ function readHeaders(rawHeaders: readonly string[]): Found | { readonly refused:
       }
       case 'upgrade':
         // RFC 9110 lets a server ignore an upgrade; Java's client offers h2c with every plain request.
-        if (value.toLowerCase() !== 'h2c')
-          return refuse(501, 'upgrade_not_implemented', `Upgrading to ${/^websocket$/i.test(value) ? 'WebSocket' : 'another protocol'} is not implemented yet.`)
+        if (value.toLowerCase() === 'h2c') break
+        if (value.toLowerCase() !== 'websocket')
+          return refuse(501, 'upgrade_not_implemented', 'Upgrading to another protocol than WebSocket is not implemented.')
+        if (found.isWebSocket) return refuse(400, 'bad_upgrade', 'Ask for a WebSocket once.')
+        found.isWebSocket = true
         break
       case 'expect':
         if (value.toLowerCase() !== '100-continue') return refuse(417, 'expectation_failed', 'Only 100-continue can be expected.')
@@ -88,6 +101,38 @@ function readHeaders(rawHeaders: readonly string[]): Found | { readonly refused:
     }
   }
   return found
+}
+
+/**
+ * The key of an opening handshake, or what is wrong with it (RFC 6455 §4.2.1):
+ *
+ * | what                                     | otherwise |
+ * | ---------------------------------------- | --------- |
+ * | GET without a body                       | 400       |
+ * | Connection names upgrade                 | 400       |
+ * | one Sec-WebSocket-Key of 16 bytes        | 400       |
+ * | one Sec-WebSocket-Version, which is 13   | 426       |
+ */
+function readHandshake({ method, headers, named, body }: Pick<Passed, 'method' | 'headers' | 'body'> & Pick<Found, 'named'>) {
+  const only = (wanted: string): string | undefined => {
+    const values = headers.filter((_value, index) => index % 2 === 1 && headers[index - 1]?.toLowerCase() === wanted)
+    return values.length === 1 ? values[0] : undefined
+  }
+  if (method !== 'GET' || body !== undefined) return refuse(400, 'bad_upgrade', 'Ask for a WebSocket by GET, without a body.')
+  if (!named.includes('upgrade')) return refuse(400, 'bad_upgrade', 'Name upgrade in Connection to ask for a WebSocket.')
+  const key = only('sec-websocket-key')
+  if (key === undefined || !/^[0-9A-Za-z+/]{22}==$/.test(key)) return refuse(400, 'bad_upgrade', 'Send one Sec-WebSocket-Key: 16 bytes in base64.')
+  return only('sec-websocket-version') === '13' ? key : OTHER_VERSION
+}
+
+const OTHER_VERSION = {
+  refused: {
+    status: 426,
+    code: 'bad_upgrade',
+    message: 'Send one Sec-WebSocket-Version: 13.',
+    headers: ['Sec-WebSocket-Version', '13', 'Upgrade', 'websocket'],
+    close: true,
+  },
 }
 
 const BAD_VALUE = /[\0-\x08\x0a-\x1f\x7f]/

@@ -15,6 +15,7 @@ import { type Passage, type ProxyDeps, toCore, toWorkload } from './proxy.ts'
 import { frontAnswer, NO_SUCH_APP, type Route, routePlain, routeProject, routeSecure } from './router.ts'
 import { getFrom } from './shards.ts'
 import { type Door, findHost, type Routes, type Table } from './table.ts'
+import { Upgrade } from './upgrade.ts'
 import { createUpstreams, type Upstreams } from './upstreams.ts'
 
 export type GatewayDeps = {
@@ -157,7 +158,11 @@ class RunningGateway implements Gateway {
     const common = {
       limits: this.#limits,
       connections: this.#connections,
-      onRequest: (request: IncomingMessage, response: ServerResponse) => this.#take(request, response, listener),
+      onRequest: (request: IncomingMessage, response: ServerResponse) => this.#take({ request, response, upgrade: undefined, listener }),
+      onUpgrade: (request: IncomingMessage, head: Buffer) => {
+        const upgrade = new Upgrade(request, head)
+        this.#take({ request, response: upgrade.response, upgrade, listener })
+      },
     }
     const server = listener === 'public' || listener === 'private' ? this.#createSecure(listener, common) : createPlainServer(common)
     const address = await open(server, listener, wanted)
@@ -200,7 +205,7 @@ class RunningGateway implements Gateway {
     }
   }
 
-  #take(request: IncomingMessage, response: ServerResponse, listener: ListenerName): void {
+  #take({ request, response, upgrade, listener }: Pick<Taken, 'request' | 'response' | 'upgrade' | 'listener'>): void {
     const connection = this.#connections.know(request.socket, undefined)
     const number = ++connection.requests
     // The answer before ends the connection; destroying it here could take that answer with it.
@@ -208,8 +213,8 @@ class RunningGateway implements Gateway {
     if (connection.ahead.length >= this.#limits.pipelined - 1) return void request.socket.destroy()
     this.#requests++
     const taken: Taken = {
-      ...{ request, response, listener, connection },
-      isLast: () => this.#isStopping || number === this.#limits.requestsPerConnection,
+      ...{ request, response, upgrade, listener, connection },
+      isLast: () => upgrade !== undefined || this.#isStopping || number === this.#limits.requestsPerConnection,
       patience: undefined,
       begin: () => void this.#answer(taken),
     }
@@ -250,6 +255,8 @@ class RunningGateway implements Gateway {
     if ('refused' in verdict) return this.#refuse(taken, verdict.refused)
     const route = this.#route(verdict.passed, taken, routes)
     if ('answer' in route) return this.#refuse(taken, route.answer)
+    const wrong = verdict.passed.webSocketKey === undefined ? undefined : webSocketAnswer(taken.upgrade, route)
+    if (wrong !== undefined) return this.#refuse(taken, wrong)
     if (listener === 'project' && 'workload' in route) return this.#ofProject(taken, verdict.passed, route.workload)
     return this.#carry(taken, verdict.passed, route)
   }
@@ -263,12 +270,12 @@ class RunningGateway implements Gateway {
   }
 
   #carry(taken: Taken, passed: Passed, route: Exclude<Route, { answer: Answer }>): Promise<void> | void {
-    const { request, response, listener, connection, isLast } = taken
+    const { request, response, upgrade, listener, connection, isLast } = taken
     const scheme = schemeOf(listener)
     const limitMs = ('workload' in route ? requestTimeoutMs(this.#deps.table.current(), route.workload) : undefined) ?? this.#limits.requestTimeoutMs
     const patience = this.#deadlines.begin(limitMs)
     taken.patience = patience
-    const passage: Passage = { request, response, passed, peer: connection.address, scheme, isLast, patience }
+    const passage: Passage = { request, response, passed, peer: connection.address, scheme, isLast, patience, upgrade }
     return 'workload' in route ? toWorkload(passage, route.workload, this.#proxy) : toCore(passage, route.coreTarget, this.#proxy)
   }
 
@@ -285,6 +292,13 @@ class RunningGateway implements Gateway {
     if (listener === 'project') return routeProject(passed, routes)
     return routeSecure(passed, connection.sni, listener, routes, rawPaths)
   }
+}
+
+/** Why there is no WebSocket, in an order that is in order itself. */
+function webSocketAnswer(upgrade: Upgrade | undefined, route: Route): Answer | undefined {
+  if (!('workload' in route)) return { status: 501, code: 'upgrade_not_implemented', message: 'There is no WebSocket in this API.', close: true }
+  if (upgrade !== undefined && !upgrade.isHasty) return undefined
+  return { status: 400, code: 'bad_upgrade', message: 'Ask for a WebSocket when all is answered, and send nothing before its answer.', close: true }
 }
 
 function schemeOf(listener: ListenerName): 'https' | 'http' {

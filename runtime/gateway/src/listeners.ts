@@ -6,6 +6,7 @@ import { rawAnswer } from './answers.ts'
 import type { Connections } from './connections.ts'
 import { TLS_OPTIONS } from './contexts.ts'
 import type { Limits } from './limits.ts'
+import { mayUpgrade } from './upgrade.ts'
 
 // Not by import: see packages/world/src/http.ts.
 const { createServer } = process.getBuiltinModule('node:http')
@@ -35,10 +36,12 @@ export type ServerDeps = {
   readonly limits: Limits
   readonly connections: Connections
   readonly onRequest: RequestHandler
+  /** No further request is read from the connection; `head` has come already of what follows. */
+  readonly onUpgrade: (request: IncomingMessage, head: Buffer) => void
 }
 
 export function createPlainServer(deps: ServerDeps): Server {
-  return guard(createServer(httpOptions(deps.limits)), deps)
+  return guard(createServer(httpOptions(deps)), deps)
 }
 
 export type SecureDeps = ServerDeps & {
@@ -48,7 +51,7 @@ export type SecureDeps = ServerDeps & {
 
 export function createTlsServer(deps: SecureDeps): SecureServer {
   const server = createSecureServer({
-    ...httpOptions(deps.limits),
+    ...httpOptions(deps),
     ...TLS_OPTIONS,
     handshakeTimeout: deps.limits.handshakeTimeoutMs,
     ALPNProtocols: ['http/1.1'],
@@ -84,9 +87,11 @@ export function open(server: Server | SecureServer, listener: ListenerName, want
   })
 }
 
-function httpOptions(limits: Limits): ServerOptions {
+function httpOptions({ limits, connections }: ServerDeps): ServerOptions {
   return {
     insecureHTTPParser: false,
+    // One that came before the answer to another request stays a request, which the gate refuses.
+    shouldUpgradeCallback: (request) => mayUpgrade(request) && connections.know(request.socket, undefined).current === undefined,
     // Of target, names and values together; node refuses what reaches its number.
     maxHeaderSize: limits.headerBytes + 1,
     // The gate refuses it, and with it what follows on the connection, which node would go on serving.
@@ -100,13 +105,14 @@ function httpOptions(limits: Limits): ServerOptions {
   }
 }
 
-function guard<S extends Server | SecureServer>(server: S, { connections, onRequest }: ServerDeps): S {
+function guard<S extends Server | SecureServer>(server: S, { connections, onRequest, onUpgrade }: ServerDeps): S {
   // Node would drop headers beyond its count in silence; the gate counts them and refuses.
   server.maxHeadersCount = 0
   server.on('connection', (socket: Socket) => connections.admit(socket))
   server.on('request', onRequest)
   server.on('checkContinue', onRequest)
   server.on('checkExpectation', onRequest)
+  server.on('upgrade', (request: IncomingMessage, _socket: unknown, head: Buffer) => onUpgrade(request, head))
   server.on('connect', (_request: IncomingMessage, socket: Socket) => socket.end(rawAnswer(405)))
   server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
     const connection = connections.know(socket, undefined)

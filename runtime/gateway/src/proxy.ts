@@ -6,6 +6,7 @@ import { type Ending, exchange } from './exchange.ts'
 import type { Passed } from './gate.ts'
 import type { Limits } from './limits.ts'
 import type { Patience } from './patience.ts'
+import type { Upgrade } from './upgrade.ts'
 import type { Upstream, Upstreams } from './upstreams.ts'
 
 /** A request on its way through: judged, routed, not yet answered. */
@@ -17,6 +18,8 @@ export type Passage = {
   readonly scheme: 'http' | 'https'
   readonly isLast: () => boolean
   readonly patience: Patience
+  /** Of a client that asks for a WebSocket. */
+  readonly upgrade: Upgrade | undefined
 }
 
 export type ProxyDeps = { readonly world: World; readonly backends: Backends; readonly upstreams: Upstreams; readonly limits: Limits }
@@ -27,7 +30,7 @@ export async function toWorkload(passage: Passage, workload: string, { world, ba
     const lease = backends.take(workload) ?? (await acquire(passage, workload, { backends, world }))
     if (lease === undefined) return
     if (lease.requestTimeoutMs !== undefined) passage.patience.setLimit(lease.requestTimeoutMs)
-    const ending = await send(passage, { upstream: upstreams.instance(lease.address), target: passage.passed.target, world })
+    const ending = await send(passage, { upstream: upstreams.instance(lease.address), target: passage.passed.target, lease, world })
     lease.release(ending.kind === 'unsent' || ending.kind === 'unanswered' ? 'unreachable' : 'done')
     if (tries === 1 && mayTryAgain(ending, passage.passed)) continue
     return conclude(ending, passage, { world, who: 'The app' })
@@ -86,17 +89,19 @@ type Way = {
   readonly upstream: Upstream
   readonly target: string
   readonly hidden?: string
+  readonly lease?: Lease
   readonly world: World
 }
 
-function send(passage: Passage, { upstream, target, hidden = '', world }: Way): Promise<Ending> {
-  const { passed, peer, scheme, request, response, isLast, patience } = passage
+function send(passage: Passage, { upstream, target, hidden = '', lease, world }: Way): Promise<Ending> {
+  const { passed, peer, scheme, request, response, isLast, patience, upgrade } = passage
   const requestId = world.id()
   let lines = `X-Forwarded-For: ${peer}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${passed.hostHeader}\r\nX-Request-Id: ${requestId}\r\n`
   if (hidden !== '') lines += `X-Forwarded-Prefix: ${hidden}\r\n`
   const { headers } = passed
   for (let index = 0; index < headers.length; index += 2) lines += `${headers[index]}: ${headers[index + 1]}\r\n`
-  return exchange({ upstream, passed, target, lines, request, response, patience, requestId, isLast })
+  const onWebSocket = lease?.becameWebSocket && (() => lease.becameWebSocket?.())
+  return exchange({ upstream, passed, target, lines, request, response, patience, requestId, isLast, upgrade, onWebSocket })
 }
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])

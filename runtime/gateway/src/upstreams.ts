@@ -12,6 +12,8 @@ export type Failure = { readonly kind: 'unsent' | 'unanswered' | 'broken' | 'cut
 /** A request that wants a connection. Exactly one of `onEnd` and `onFailure` comes, unless the request leaves the connection first. */
 export interface Visit extends AnswerSink {
   readonly method: string
+  /** For a WebSocket's handshake: see AnswerReader. */
+  readonly accept: string | undefined
   /** The connection is there: now the request is written. */
   onConnection(connection: UpstreamConnection): void
   onFailure(failure: Failure): void
@@ -137,6 +139,7 @@ export class UpstreamConnection {
   #connecting: Timer | undefined
   #isConnected = false
   #isRequestWhole = false
+  #isDetached = false
   #problem: Error | undefined
   #onDrain: (() => void) | undefined
   /** Monotonic ms since when it waits for a request. */
@@ -148,13 +151,13 @@ export class UpstreamConnection {
     this.#socket = connect({ ...at, noDelay: true })
     this.#connecting = hooks.world.after(hooks.limits.connectTimeoutMs, () => this.#fail(new Error('no connection in time')))
     this.#socket.on('connect', () => this.#begin())
-    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk))
-    this.#socket.on('end', () => this.#leave())
+    this.#socket.on('data', this.#read)
+    this.#socket.on('end', this.#leave)
     this.#socket.on('drain', () => this.#onDrain?.())
     this.#socket.on('error', (error) => {
       this.#problem ??= error
     })
-    this.#socket.on('close', () => this.#leave())
+    this.#socket.on('close', this.#leave)
   }
 
   take(visit: Visit): void {
@@ -182,6 +185,16 @@ export class UpstreamConnection {
     this.#socket.resume()
   }
 
+  /** Gives the socket away: what comes on it is no HTTP any more. It still counts as open here until it is closed. */
+  detach(): Socket {
+    this.#visit = undefined
+    this.#onDrain = undefined
+    this.#isDetached = true
+    this.#socket.removeListener('data', this.#read)
+    this.#socket.removeListener('end', this.#leave)
+    return this.#socket
+  }
+
   /** Ends it; the visit hears nothing more. */
   destroy(): void {
     this.#visit = undefined
@@ -194,17 +207,17 @@ export class UpstreamConnection {
     this.#isConnected = true
     const visit = this.#visit
     if (visit === undefined) return
-    this.#reader.start(visit.method, visit)
+    this.#reader.start(visit, visit)
     visit.onConnection(this)
   }
 
-  #read(chunk: Buffer): void {
+  readonly #read = (chunk: Buffer): void => {
     try {
       this.#reader.push(chunk)
     } catch (error) {
       return this.#fail(error instanceof Error ? error : new Error(String(error)))
     }
-    if (!this.#reader.isIdle) return
+    if (this.#isDetached || !this.#reader.isIdle) return
     // The answer is whole, and all that came with it has been looked at: nothing that nobody asked for waits here for the next request.
     this.#visit = undefined
     this.#onDrain = undefined
@@ -220,7 +233,7 @@ export class UpstreamConnection {
   }
 
   /** The connection is gone: whoever is on it must know, once. */
-  #leave(): void {
+  readonly #leave = (): void => {
     this.#connecting?.cancel()
     this.#hooks.onClose()
     const visit = this.#visit

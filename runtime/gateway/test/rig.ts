@@ -60,6 +60,8 @@ export type Rig = AsyncDisposable & {
 export type RigOptions = {
   readonly limits?: Partial<Limits>
   readonly app?: RequestListener
+  /** What the app does with who asks for a WebSocket. Without it such requests are ordinary ones to it. */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Socket) => void
   readonly acquire?: Backends['acquire']
   readonly items?: readonly Item[]
   /** Of the public listener. */
@@ -77,6 +79,9 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const [swaps, refusals] = [[] as CertificateSwap[], [] as CertificateRefusal[]]
   // Beyond the gateway's own limit, which is the one that is looked at.
   const app = createServer({ keepAliveTimeout: 5_000, maxHeaderSize: 64 * 1024 }, options.app ?? echo(seen))
+  if (options.onUpgrade) app.on('upgrade', options.onUpgrade)
+  const ofApp = new Set<Socket>()
+  app.on('connection', (socket: Socket) => void ofApp.add(socket))
   const appPort = await listenOn(app, { port: 0, host: LOOPBACK })
   let core = createServer(echo(seenByCore))
   await listenOn(core, { path: coreSocket })
@@ -111,6 +116,8 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     },
     async [Symbol.asyncDispose]() {
       await gateway.stop({ graceMs: 0 })
+      // Node does not close those that were upgraded.
+      for (const socket of ofApp) socket.destroy()
       await Promise.all([closeServer(app), closeServer(core)])
       await rm(folder, { recursive: true, force: true })
     },
