@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { grep, word } from '../support/awk.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
+import { REVERSES, SPEAKS } from '../support/web-socket.ts'
 import { couldNotRun, eventually, freshHome, type Running, startPlatform } from '../support/platform.ts'
 
 /**
- * The commands of IBM's samples for secrets and config maps (as variables, as volumes), app to job and job to app, in their order, with their options,
+ * The commands of IBM's samples for secrets and config maps (as variables, as volumes), WebSocket, app to job and job to app, in their order, with their options,
  * their outputs cut as the scripts cut them. The programs are other ones of the same contract: a name of a registry means the build that made it.
  */
 const REGISTRY = 'icr.io/codeengine'
@@ -39,6 +40,8 @@ const { request } = require('node:http')
 const knock = (host) => new Promise((done) => request({ host, port: 80, agent: false, headers: { host: NAME } }, (answer) => answer.resume().on('end', () => done(answer.statusCode))).on('error', ({ code }) => done(code)).end())
 knock(NAME).then(async (first) => console.log('by name: ' + first + ', by address: ' + (await knock(ADDRESS))))
 `,
+  'ws-server': REVERSES['server.js'],
+  'ws-client': SPEAKS['index.js'],
   'shows-index': "console.log('In the job. My JOB_INDEX is: ' + process.env.JOB_INDEX)\n",
   'starts-jobs': `
 const { readFileSync } = require('node:fs')
@@ -203,6 +206,16 @@ test(
     await done('ce', 'app', 'delete', '-n', 'j2a-app', '-f')
   },
 )
+
+test('a job opens a WebSocket to an app, and ten messages go and come', { timeout: 120_000 }, async () => {
+  await done('ce', 'app', 'create', '-n', 'ws-server', '--image', `${REGISTRY}/ws-server`, ...SMALL)
+  const url = (await urlOf('ws-server')).replace('https', 'wss')
+  await done('ce', 'jobrun', 'submit', '-n', 'ws-client', '--image', `${REGISTRY}/ws-client`, ...SMALL, '--arg', url, '--wait')
+  assert.equal(grep(await done('ce', 'jobrun', 'get', '-n', 'ws-client'), /client-0-0 .* Succeeded/).length, 1)
+  assert.equal(grep(await done('ce', 'jobrun', 'logs', '-n', 'ws-client'), /Client read.*0987654321/).length, 10)
+  await done('ce', 'app', 'delete', '-n', 'ws-server', '-f')
+  await done('ce', 'jobrun', 'delete', '-n', 'ws-client', '-f')
+})
 
 test('an app starts a job by its trusted profile, and all indices run', { timeout: 120_000 }, async () => {
   if (platform.ports.fixedNames === null) return couldNotRun('the sequence of app to job', "port 443 of the platform's own address cannot be had")
