@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { BackendError } from '../src/index.ts'
-import { ask, LOOPBACK, type Rig, type RigOptions, startRig, talk, tlsTo } from './rig.ts'
+import { ask, LOOPBACK, rawApp, type Rig, type RigOptions, startRig, talk, tlsTo } from './rig.ts'
 
 const SHOP = 'shop.example'
 const start = `GET / HTTP/1.1\r\nHost: ${SHOP}\r\n`
@@ -270,7 +269,7 @@ const HOSTILE = {
 }
 for (const [name, bytes] of Object.entries(HOSTILE)) {
   test(`an app that answers with ${name} becomes 502`, async () => {
-    await using app = await rawApp(bytes)
+    await using app = await saying(bytes)
     await using rig = await startRig({ acquire: async () => ({ address: { host: LOOPBACK, port: app.port }, release: () => {} }) })
     const reply = await ask(portOf(rig), SHOP, { method: 'POST', body: 'x' })
     assert.equal(reply.status, 502)
@@ -279,13 +278,13 @@ for (const [name, bytes] of Object.entries(HOSTILE)) {
 }
 
 test('an answer longer than its length is cut at its length and not mixed into the next', async () => {
-  await using app = await rawApp('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison')
+  await using app = await saying('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison')
   await using rig = await startRig({ acquire: async () => ({ address: { host: LOOPBACK, port: app.port }, release: () => {} }) })
   for (let n = 0; n < 3; n++) assert.equal((await ask(portOf(rig), SHOP, { method: 'POST', body: 'x' })).body, 'ok')
 })
 
 test('an answer shorter than its length cuts the connection', async () => {
-  await using app = await rawApp('HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort', true)
+  await using app = await saying('HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort', true)
   await using rig = await startRig({ acquire: async () => ({ address: { host: LOOPBACK, port: app.port }, release: () => {} }) })
   const reply = await ask(portOf(rig), SHOP)
   assert.equal(reply.body, 'short')
@@ -293,7 +292,7 @@ test('an answer shorter than its length cuts the connection', async () => {
 })
 
 test('hop-by-hop headers of an answer stay at the gateway, cookies pass each by itself', async () => {
-  await using app = await rawApp(
+  await using app = await saying(
     'HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n',
   )
   await using rig = await startRig({ acquire: async () => ({ address: { host: LOOPBACK, port: app.port }, release: () => {} }) })
@@ -327,28 +326,14 @@ test('while core stays away its APIs answer 503 with Retry-After, and apps are s
   assert.equal((await ask(portOf(rig), SHOP)).status, 200)
 })
 
-async function rawApp(bytes: string, end = false): Promise<AsyncDisposable & { readonly port: number }> {
-  const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.on('error', () => {})
+/** An app that says the same to whatever it hears. */
+const saying = (bytes: string, end = false) =>
+  rawApp((socket) => {
     socket.on('data', () => {
       socket.write(bytes, 'latin1')
       if (end) socket.end()
     })
   })
-  server.listen(0, LOOPBACK)
-  await once(server, 'listening')
-  const address = server.address()
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
 
 function tick(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))

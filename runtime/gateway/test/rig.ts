@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
-import { connect as connectPlain, type Socket } from 'node:net'
+import { connect as connectPlain, createServer as createRawServer, type Server as RawServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect, TLSSocket } from 'node:tls'
@@ -171,7 +171,7 @@ export function echo(seen: Seen[]): RequestListener {
   }
 }
 
-export function listenOn(server: Server, at: { port: number; host: string } | { path: string }): Promise<number> {
+export function listenOn(server: RawServer, at: { port: number; host: string } | { path: string }): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(at, () => {
@@ -179,6 +179,23 @@ export function listenOn(server: Server, at: { port: number; host: string } | { 
       resolve(typeof address === 'object' && address !== null ? address.port : 0)
     })
   })
+}
+
+/** An app that is no HTTP server, but what `speak` does with each connection. */
+export async function rawApp(speak: (socket: Socket) => void): Promise<AsyncDisposable & { readonly port: number }> {
+  const sockets = new Set<Socket>()
+  const server = createRawServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    speak(socket)
+  })
+  return {
+    port: await listenOn(server, { port: 0, host: LOOPBACK }),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
 }
 
 export function closeServer(server: Server): Promise<void> {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
-import { createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { setDefaultCACertificates, TLSSocket } from 'node:tls'
 import { acceptFor } from '../src/upgrade.ts'
 import type { Item } from '@everleaf/link'
-import { ask, CA, certificateFor, host, LOOPBACK, type Rig, type RigOptions, startRig as startAnyRig, talk, tcpTo, tlsTo, valuesOf } from './rig.ts'
+import { ask, CA, certificateFor, host, LOOPBACK, rawApp, type Rig, type RigOptions, startRig as startAnyRig, talk, tcpTo, tlsTo, valuesOf } from './rig.ts'
 import { type Peer, serve } from './web-socket.ts'
 
 setDefaultCACertificates([CA])
@@ -199,17 +199,20 @@ const REFUSED: Readonly<Record<string, readonly [string, number]>> = {
   'TLS in HTTP': [asking(SHOP, [C, 'Upgrade: TLS/1.0', K, V]), 501],
   'HTTP/1.0': [asking(SHOP, HANDSHAKE, 'GET / HTTP/1.0'), 505],
   'another Host than that of the handshake': [asking('hello.proj.everleaf.localhost'), 421],
-  'a request sent with it, before its answer': [asking(SHOP), 400],
+  'a request sent with it, before its answer': [asking(SHOP) + HIDDEN, 400],
+  'a byte sent with it': [`${asking(SHOP)}\x81`, 400],
 }
 for (const [name, [bytes, status]] of Object.entries(REFUSED)) {
   test(`a WebSocket asked for with ${name} is refused with ${status}, and nothing after it is believed`, async () => {
     const asked: string[] = []
     await using rig = await startRig({ onUpgrade: (request, socket) => void (asked.push(request.url ?? ''), socket.destroy()) })
-    const text = await talk(await tlsTo(portOf(rig), SHOP), bytes + HIDDEN)
-    assert.equal(Number(text.split(' ')[1]), status, text)
-    assert.match(text, /Connection: close/)
-    assert.equal(text.split('HTTP/1.1 ').length, 2)
-    assert.deepEqual([asked, rig.seen, rig.acquired], [[], [], []])
+    for (const more of ['', HIDDEN]) {
+      const text = await talk(await tlsTo(portOf(rig), SHOP), bytes + more)
+      assert.equal(Number(text.split(' ')[1]), status, text)
+      assert.match(text, /Connection: close/)
+      assert.equal(text.split('HTTP/1.1 ').length, 2)
+      assert.deepEqual([asked, rig.seen, rig.acquired], [[], [], []])
+    }
   })
 }
 
@@ -514,24 +517,4 @@ async function pour(socket: Socket): Promise<number> {
     if ((await once(socket, 'drain', { signal: AbortSignal.timeout(500) }).catch(() => undefined)) === undefined) return taken + chunk.length
   }
   return FLOOD_BYTES
-}
-
-async function rawApp(speak: (socket: Socket) => void): Promise<AsyncDisposable & { readonly port: number }> {
-  const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.on('error', () => {})
-    speak(socket)
-  })
-  server.listen(0, LOOPBACK)
-  await once(server, 'listening')
-  const address = server.address()
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
-  }
 }
