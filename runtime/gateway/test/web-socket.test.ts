@@ -178,31 +178,31 @@ test('a client that leaves a sleeping app ends its wait', async () => {
 
 // What is not as RFC 6455 §4.2.1 has it, each followed by a request that must not be believed.
 const [C, U, K, V] = HANDSHAKE as [string, string, string, string]
-const REFUSED: Readonly<Record<string, readonly [string, number]>> = {
-  'POST instead of GET': [asking(SHOP, [...HANDSHAKE, 'Content-Length: 0'], 'POST / HTTP/1.1'), 400],
-  'a body': [asking(SHOP, [...HANDSHAKE, 'Content-Length: 3']) + 'abc', 400],
-  'a chunked body': [asking(SHOP, [...HANDSHAKE, 'Transfer-Encoding: chunked']) + '0\r\n\r\n', 400],
-  'no Connection': [asking(SHOP, [U, K, V]), 400],
-  'a Connection that does not name it': [asking(SHOP, ['Connection: keep-alive', U, K, V]), 400],
-  'a Connection that names the key': [asking(SHOP, ['Connection: Upgrade, Sec-WebSocket-Key', U, K, V]), 400],
-  'no key': [asking(SHOP, [C, U, V]), 400],
-  'two keys': [asking(SHOP, [C, U, K, K, V]), 400],
-  'a key of 15 bytes': [asking(SHOP, [C, U, 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA', V]), 400],
-  'a key that is no base64': [asking(SHOP, [C, U, 'Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==', V]), 400],
+const REFUSED: Readonly<Record<string, readonly [bytes: string, status: number, why?: string]>> = {
+  'POST instead of GET': [asking(SHOP, [...HANDSHAKE, 'Content-Length: 0'], 'POST / HTTP/1.1'), 400, 'by GET'],
+  'a body': [asking(SHOP, [...HANDSHAKE, 'Content-Length: 3']) + 'abc', 400, 'by GET'],
+  'a chunked body': [asking(SHOP, [...HANDSHAKE, 'Transfer-Encoding: chunked']) + '0\r\n\r\n', 400, 'by GET'],
+  'no Connection': [asking(SHOP, [U, K, V]), 400, 'Name upgrade'],
+  'a Connection that does not name it': [asking(SHOP, ['Connection: keep-alive', U, K, V]), 400, 'Name upgrade'],
+  'a Connection that names the key': [asking(SHOP, ['Connection: Upgrade, Sec-WebSocket-Key', U, K, V]), 400, 'Sec-WebSocket-Key'],
+  'no key': [asking(SHOP, [C, U, V]), 400, 'Sec-WebSocket-Key'],
+  'two keys': [asking(SHOP, [C, U, K, K, V]), 400, 'Sec-WebSocket-Key'],
+  'a key of 15 bytes': [asking(SHOP, [C, U, 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA', V]), 400, 'Sec-WebSocket-Key'],
+  'a key that is no base64': [asking(SHOP, [C, U, 'Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==', V]), 400, 'Sec-WebSocket-Key'],
   'no version': [asking(SHOP, [C, U, K]), 426],
   'version 8': [asking(SHOP, [C, U, K, 'Sec-WebSocket-Version: 8']), 426],
   'two versions': [asking(SHOP, [C, U, K, V, V]), 426],
-  'two Upgrades': [asking(SHOP, [C, U, U, K, V]), 400],
+  'two Upgrades': [asking(SHOP, [C, U, U, K, V]), 400, 'once'],
   'two protocols in one Upgrade': [asking(SHOP, [C, 'Upgrade: websocket, h2c', K, V]), 501],
-  'WebSocket and h2c': [asking(SHOP, [C, U, 'Upgrade: h2c', K, V]), 400],
+  'WebSocket and h2c': [asking(SHOP, [C, U, 'Upgrade: h2c', K, V]), 400, 'when all is answered'],
   'another protocol': [asking(SHOP, [C, 'Upgrade: everleaf-link', K, V]), 501],
   'TLS in HTTP': [asking(SHOP, [C, 'Upgrade: TLS/1.0', K, V]), 501],
   'HTTP/1.0': [asking(SHOP, HANDSHAKE, 'GET / HTTP/1.0'), 505],
   'another Host than that of the handshake': [asking('hello.proj.everleaf.localhost'), 421],
-  'a request sent with it, before its answer': [asking(SHOP) + HIDDEN, 400],
-  'a byte sent with it': [`${asking(SHOP)}\x81`, 400],
+  'a request sent with it, before its answer': [asking(SHOP) + HIDDEN, 400, 'when all is answered'],
+  'a byte sent with it': [`${asking(SHOP)}\x81`, 400, 'when all is answered'],
 }
-for (const [name, [bytes, status]] of Object.entries(REFUSED)) {
+for (const [name, [bytes, status, why]] of Object.entries(REFUSED)) {
   test(`a WebSocket asked for with ${name} is refused with ${status}, and nothing after it is believed`, async () => {
     const asked: string[] = []
     await using rig = await startRig({ onUpgrade: (request, socket) => void (asked.push(request.url ?? ''), socket.destroy()) })
@@ -210,6 +210,7 @@ for (const [name, [bytes, status]] of Object.entries(REFUSED)) {
       const text = await talk(await tlsTo(portOf(rig), SHOP), bytes + more)
       assert.equal(Number(text.split(' ')[1]), status, text)
       assert.match(text, /Connection: close/)
+      assert.ok(more !== '' || text.includes(why ?? ''), text)
       assert.equal(text.split('HTTP/1.1 ').length, 2)
       assert.deepEqual([asked, rig.seen, rig.acquired], [[], [], []])
     }
