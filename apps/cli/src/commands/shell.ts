@@ -85,5 +85,6 @@ function start(shell: Shell, home: string): string[] {
     )
     return ['env', `ZDOTDIR=${folder}`, 'zsh', '-i']
   }
-  return ['fish', '--init-command', `set -gx PATH ${join(home, 'cli', 'bin')} $PATH; ibmcloud completion fish | source`]
+  const prompt = `functions -c fish_prompt _everleaf_prompt; function fish_prompt; printf '(everleaf) '; _everleaf_prompt; end`
+  return ['fish', '--init-command', `set -gx PATH "${join(home, 'cli', 'bin')}" $PATH; ibmcloud completion fish | source; ${prompt}`]
 }

@@ -25,12 +25,22 @@ function candidates(families: readonly Family[], words: readonly string[]): stri
 export function completionScript(shell: 'bash' | 'zsh' | 'fish'): string {
   if (shell === 'fish')
     return `complete -c ibmcloud -f -a '(set -l words (commandline -opc) (commandline -ct); ibmcloud $words[2..-1] --generate-bash-completion)'`
-  const bash = [
+  // Its own form: in that of bash, zsh finds nothing.
+  if (shell === 'zsh')
+    return [
+      '(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -u }',
+      '_ibmcloud() {',
+      '  local -a found',
+      '  found=("$' + '{(@f)$(ibmcloud "$' + '{(@)words[2,CURRENT]}" --generate-bash-completion 2>/dev/null)}")',
+      '  if [[ -n $found[1] ]]; then compadd -- $found; else _files; fi',
+      '}',
+      'compdef _ibmcloud ibmcloud',
+    ].join('\n')
+  return [
     '_ibmcloud() {',
     "  local IFS=$'\\n'",
     '  COMPREPLY=($(ibmcloud "$' + '{COMP_WORDS[@]:1:COMP_CWORD}" --generate-bash-completion 2>/dev/null))',
     '}',
     'complete -o default -F _ibmcloud ibmcloud',
-  ]
-  return [...(shell === 'zsh' ? ['autoload -U +X bashcompinit && bashcompinit'] : []), ...bash].join('\n')
+  ].join('\n')
 }
