@@ -294,7 +294,7 @@ class RunningGateway implements Gateway {
   }
 }
 
-/** Why there is no WebSocket, in an order that is in order itself. */
+/** Why a handshake that is in order gets no WebSocket here; undefined when it may have one. */
 function webSocketAnswer(upgrade: Upgrade | undefined, route: Route): Answer | undefined {
   if (!('workload' in route)) return { status: 501, code: 'upgrade_not_implemented', message: 'There is no WebSocket in this API.', close: true }
   if (upgrade !== undefined && !upgrade.isHasty) return undefined
