@@ -10,8 +10,8 @@ export function findingsOf(mode: Mode, refusals: readonly string[]): readonly Fi
       subject: 'mounts',
       works: isolated,
       message: isolated
-        ? 'Instances have mounts, a temp folder and a process tree of their own; the token, secrets and config maps stand at their paths.'
-        : `Instances are plain processes${why}: mounted secrets and config maps are not at their paths (EVERLEAF_MOUNTS tells where they are) and the token is where <SERVICE>_CR_TOKEN_FILENAME says. Allow user namespaces on Linux, or run as root, to have them at their paths.`,
+        ? 'Instances have mounts, a temp folder and a process tree of their own; the tokens, secrets and config maps stand at their paths.'
+        : `Instances are plain processes${why}: mounted secrets and config maps are not at their paths (EVERLEAF_MOUNTS tells where they are) the compute resource token is where <SERVICE>_CR_TOKEN_FILENAME says, and there is no service account for the API of Kubernetes. Allow user namespaces on Linux, or run as root, to have them at their paths.`,
     },
     {
       subject: 'isolation',

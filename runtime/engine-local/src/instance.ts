@@ -1,4 +1,4 @@
-import { type Exit, type Instance, InstanceFailed, type InstanceSpec } from '@everleaf/engine'
+import { type Exit, type Instance, InstanceFailed, type InstanceSpec, type TokenKind } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
 import type { FromHelper, ToHelper } from './protocol.ts'
 import { untilReady, untilUnhealthy } from './readiness.ts'
@@ -10,7 +10,7 @@ export type LocalInstanceInput = {
   readonly spec: InstanceSpec
   readonly port: number | undefined
   readonly send: (message: ToHelper) => void
-  readonly writeToken: (token: string) => Promise<void>
+  readonly writeToken: (token: string, kind: TokenKind) => Promise<void>
   /** Removed when it has ended; as the helper sees them. */
   readonly leftovers: readonly string[]
 }
@@ -50,8 +50,8 @@ export class LocalInstance implements Instance {
     return this.#input.spec
   }
 
-  writeToken(token: string): Promise<void> {
-    return this.#input.writeToken(token)
+  writeToken(token: string, kind: TokenKind): Promise<void> {
+    return this.#input.writeToken(token, kind)
   }
 
   async stop(graceMs: number): Promise<Exit> {

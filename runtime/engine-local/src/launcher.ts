@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
-import { InstanceFailed, type InstanceSpec } from '@everleaf/engine'
+import { InstanceFailed, type InstanceSpec, type TokenKind } from '@everleaf/engine'
 import type { FileSpec, ToHelper } from './protocol.ts'
 
 /**
@@ -17,7 +17,7 @@ import type { FileSpec, ToHelper } from './protocol.ts'
  * | /everleaf/trust      | trust bundles                                             | yes              |
  * | /app /tmp /home/app  | image, private temp and home                              | their own        |
  * | /dev/shm             | shared memory of one instance                             | their own        |
- * | /run/secrets/…       | compute resource token                                    | their own        |
+ * | /run/secrets/…       | compute resource token, service account                   | their own        |
  * | /.e/host             | the machine's real root                                   | no, covered      |
  * | /.e/rw               | the same tmpfs as /, writable, for mount points           | no, covered      |
  * | /.e/i/NAME           | files of one instance, in memory                          | no, covered      |
@@ -27,7 +27,7 @@ export const BASE_SCRIPT = `set -e
 mount -a -T "$1"
 root=$2
 shift 2
-mkdir -p "$root/.e/rw" "$root/.e/host" "$root/.e/i" "$root/everleaf/empty" "$root/everleaf/cache" "$root/app" "$root/tmp" "$root/home/app" "$root/var/tmp" "$root/run/secrets/codeengine.cloud.ibm.com/compute-resource-token"
+mkdir -p "$root/.e/rw" "$root/.e/host" "$root/.e/i" "$root/everleaf/empty" "$root/everleaf/cache" "$root/app" "$root/tmp" "$root/home/app" "$root/var/tmp" "$root/run/secrets/codeengine.cloud.ibm.com/compute-resource-token" "$root/run/secrets/kubernetes.io/serviceaccount"
 ln -s /run "$root/var/run"
 chmod 0700 "$root/.e"
 mount --bind "$root" "$root/.e/rw"
@@ -71,6 +71,9 @@ exec "$@"`
 
 export const PROGRAM_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 export const TOKEN_DIRECTORY = '/run/secrets/codeengine.cloud.ibm.com/compute-resource-token'
+export const ACCOUNT_DIRECTORY = '/run/secrets/kubernetes.io/serviceaccount'
+/** Folders of an instance's own memory that hold a token, in a file of that name. */
+const TOKEN_FOLDERS: Readonly<Record<TokenKind, string>> = { 'compute-resource': 'token', 'service-account': 'account' }
 /** Where programs are looked for, by the launcher and at the end of an instance's PATH. */
 export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 /** Folders of the machine that an instance sees; homes, data and sockets are not among them. */
@@ -130,6 +133,7 @@ export function sandboxStart({ spec, command, env, hosts, uid, cache }: SandboxI
     // The machine's is one for all: a place to meet, and to fill its memory from. Not named tmpfs: mount would take it for the one that is there.
     ...(existsSync('/dev/shm') ? [line('shm', '/dev/shm', 'tmpfs', `mode=1777,size=${SHARED_MEMORY},nosuid,nodev,noexec`)] : []),
     ...(spec.token === undefined ? [] : [line(`${memory}/token`, TOKEN_DIRECTORY, 'none', 'bind,ro,nosuid,nodev,noexec')]),
+    ...(spec.serviceAccount === undefined ? [] : [line(`${memory}/account`, ACCOUNT_DIRECTORY, 'none', 'bind,ro,nosuid,nodev,noexec')]),
     ...user.fstab,
     // After the skeletons: one of them may lie over /etc.
     ...(existsSync('/etc/hosts') ? [line(`${memory}/hosts`, '/etc/hosts', 'none', 'bind,ro,nosuid,nodev,noexec')] : []),
@@ -137,6 +141,8 @@ export function sandboxStart({ spec, command, env, hosts, uid, cache }: SandboxI
   ]
   const names = Object.keys(env).filter((name) => PROGRAM_NAME.test(name))
   const shared = { path: memory, mode: 0o755, uid: undefined }
+  const { token: accountToken = '', namespace = '', ca = '' } = spec.serviceAccount ?? {}
+  const account = Object.entries({ token: accountToken, namespace, 'ca.crt': ca }).filter(([, text]) => text !== '')
   return {
     type: 'start',
     id: spec.name,
@@ -147,12 +153,14 @@ export function sandboxStart({ spec, command, env, hosts, uid, cache }: SandboxI
       own(`${disk}/home`, 0o700),
       own(`/.e/dir/cache/${cache}`, 0o700),
       own(`${memory}/token`, 0o500),
+      own(`${memory}/account`, 0o500),
       ...user.directories,
     ],
     files: [
       { path: `${memory}/fstab`, mode: 0o600, uid: undefined, text: fstab.join('') },
       { path: sandboxHostsFile(spec.name), mode: 0o444, uid: undefined, text: hosts },
       ...(spec.token ? [{ ...own(`${memory}/token/token`, 0o400), text: spec.token }] : []),
+      ...account.map(([name, text]) => ({ ...own(`${memory}/account/${name}`, 0o400), text })),
     ],
     file: 'unshare',
     args: [
@@ -166,9 +174,9 @@ export function sandboxStart({ spec, command, env, hosts, uid, cache }: SandboxI
   }
 }
 
-/** Where an instance's token is rewritten, as the helper sees it. */
-export function sandboxTokenFile(name: string): string {
-  return `/.e/rw/.e/i/${name}/token/token`
+/** Where an instance's token of a kind is rewritten, as the helper sees it. */
+export function sandboxTokenFile(name: string, kind: TokenKind): string {
+  return `/.e/rw/.e/i/${name}/${TOKEN_FOLDERS[kind]}/token`
 }
 
 /** Where its hosts file is rewritten, likewise. */
@@ -244,7 +252,7 @@ function checkedTarget(path: string): string {
     '/lib64',
     '/opt',
   ]
-  const inside = ['/proc/', '/sys/', '/dev/', '/.e/', '/everleaf/', '/var/run/', `${TOKEN_DIRECTORY}/`]
+  const inside = ['/proc/', '/sys/', '/dev/', '/.e/', '/everleaf/', '/var/run/', `${TOKEN_DIRECTORY}/`, `${ACCOUNT_DIRECTORY}/`]
   const bad = !path.startsWith('/') || path.split('/').includes('..') || /[\0\n,:\\]/.test(path) || kept.includes(target)
   if (bad || inside.some((prefix) => `${target}/`.startsWith(prefix)))
     throw new InstanceFailed('container_create_failed', `nothing can be mounted at ${path}: choose another mount path`)

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Engine, type Finding, InstanceFailed, type InstanceSpec } from '@everleaf/engine'
+import { type Engine, type Finding, InstanceFailed, type InstanceSpec, type TokenKind } from '@everleaf/engine'
 import type { World } from '@everleaf/world'
 import type { Cidr } from '@everleaf/world/addresses'
 import { buildImage } from './build.ts'
@@ -106,7 +106,7 @@ class LocalEngine implements Engine {
       spec,
       port,
       send: helper.send,
-      writeToken: (token) => this.#writeToken(spec, token),
+      writeToken: (token, kind) => this.#writeToken(spec, token, kind),
       leftovers: this.#mode === 'plain' ? [plainDirectory(this.#directory, spec.name)] : sandboxLeftovers(spec.name),
     })
     this.#instances.set(spec.name, instance)
@@ -163,10 +163,12 @@ class LocalEngine implements Engine {
     return sandboxStart({ spec, command, env, hosts, uid, cache: `${cache}-${componentUid(spec.workload)}` })
   }
 
-  #writeToken(spec: InstanceSpec, token: string): Promise<void> {
+  #writeToken(spec: InstanceSpec, token: string, kind: TokenKind): Promise<void> {
     const plain = this.#mode === 'plain'
-    const path = plain ? join(plainDirectory(this.#directory, spec.name), 'token', 'token') : sandboxTokenFile(spec.name)
-    return this.#write(`the token of ${spec.name}`, { path, mode: 0o400, uid: this.uidOf(spec.workload), text: token })
+    // Nothing tells a plain process where its service account would be: there is no place for its token.
+    if (plain && kind === 'service-account') return Promise.resolve()
+    const path = plain ? join(plainDirectory(this.#directory, spec.name), 'token', 'token') : sandboxTokenFile(spec.name, kind)
+    return this.#write(`the ${kind} token of ${spec.name}`, { path, mode: 0o400, uid: this.uidOf(spec.workload), text: token })
   }
 
   #write(what: string, file: FileSpec & { readonly text: string }, inPlace = false): Promise<void> {

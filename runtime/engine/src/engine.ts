@@ -39,6 +39,11 @@ export type InstanceSpec = {
   readonly mounts: readonly { readonly path: string; readonly directory: string }[]
   /** Contents of the compute resource token; undefined: the instance gets none; '': it comes later by `writeToken`. */
   readonly token: string | undefined
+  /**
+   * What stands at Kubernetes' path for service accounts; undefined: nothing; an empty token comes later by `writeToken`. `ca` is the PEM of the
+   * authority of the API's name. Not where instances have no mounts: nobody would find it.
+   */
+  readonly serviceAccount?: { readonly token: string; readonly namespace: string; readonly ca: string } | undefined
   /** Lines of the instance's hosts file beside localhost; asked again by `hostsChanged`. */
   readonly hosts: () => readonly HostLine[]
   /** PEM of certificate authorities to trust beside the system's. */
@@ -54,6 +59,8 @@ export type InstanceSpec = {
   readonly log: (line: { readonly at: number; readonly stream: 'stdout' | 'stderr'; readonly text: string }) => void
 }
 
+export type TokenKind = 'compute-resource' | 'service-account'
+
 export type ProbedPlace = { readonly type: 'tcp' | 'http'; readonly path: string; readonly port: number; readonly timeoutMs: number }
 
 export interface Instance {
@@ -66,8 +73,8 @@ export interface Instance {
   readonly exited: Promise<Exit>
   /** Resolves with what was seen last once the liveness probe has failed as often in a row as it may; else never. Nothing is stopped by that. */
   readonly unhealthy: Promise<string>
-  /** Replaces the compute resource token in one step; a reader never sees an empty or torn file. */
-  writeToken(token: string): Promise<void>
+  /** Replaces a token in one step; a reader never sees an empty or torn file. */
+  writeToken(token: string, kind: TokenKind): Promise<void>
   /** SIGTERM, then SIGKILL after `graceMs`. */
   stop(graceMs: number): Promise<Exit>
 }

@@ -24,9 +24,10 @@ let sick = 0, asked = 0
 const routes = {
   '/env': () => ({ ...process.env, cwd: process.cwd() }),
   '/token': () => attempt(() => fs.readFileSync(TOKEN, 'utf8')),
-  '/tokens': () => { const end = Date.now() + 1500, seen = {}; while (Date.now() < end) { const t = attempt(() => fs.readFileSync(TOKEN, 'utf8')); const k = typeof t === 'string' ? (/^(token-\\d+ )\\1*$/.test(t) && t.length >= 4000 ? 'whole' : 'torn') : t.error; seen[k] = (seen[k] ?? 0) + 1 } return seen },
+  '/tokens': (q) => { const end = Date.now() + 1500, seen = {}; while (Date.now() < end) { const t = attempt(() => fs.readFileSync(q || TOKEN, 'utf8')); const k = typeof t === 'string' ? (/^(token-\\d+ )\\1*$/.test(t) && t.length >= 4000 ? 'whole' : 'torn') : t.error; seen[k] = (seen[k] ?? 0) + 1 } return seen },
   '/read': (q) => attempt(() => fs.readFileSync(q, 'utf8')),
   '/write': (q) => attempt(() => fs.writeFileSync(q, 'x')),
+  '/modes': (q) => Object.fromEntries(['.', ...fs.readdirSync(q)].map((name) => [name, (fs.statSync(q + '/' + name).mode & 0o777).toString(8)])),
   '/list': (q) => attempt(() => fs.readdirSync(q)),
   '/log': (q) => { process.stdout.write('x'.repeat(Number(q)) + '\\n'); return {} },
   '/flood': (q) => { process.stdout.write('line\\n'.repeat(Number(q))); return {} },
@@ -265,7 +266,7 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
     test('a token that comes later is written where it belongs', () =>
       run({ token: '' }, async (ask, instance) => {
         assert.deepEqual(await ask('/token'), { error: 'ENOENT' })
-        await instance.writeToken('late')
+        await instance.writeToken('late', 'compute-resource')
         assert.equal(await ask('/token'), 'late')
       }))
 
@@ -273,10 +274,42 @@ export function engineExam(name: string, open: () => Promise<ExamSetting & { rea
       const token = (n: number) => `token-${n} `.repeat(500)
       return run({ token: token(0) }, async (ask, instance) => {
         const reading = ask<Record<string, number>>('/tokens')
-        for (let n = 1; n <= 1000; n++) await instance.writeToken(token(n))
+        for (let n = 1; n <= 1000; n++) await instance.writeToken(token(n), 'compute-resource')
         const seen = await reading
         assert.deepEqual(Object.keys(seen), ['whole'])
       })
+    })
+
+    test("a service account stands at Kubernetes' path for its own instance alone, and its token is replaced as the other one is", async (context) => {
+      if (setting.without?.mounts) return context.skip(setting.without.mounts)
+      const token = (n: number) => `token-${n} `.repeat(500)
+      const account = '/var/run/secrets/kubernetes.io/serviceaccount'
+      await run({ serviceAccount: { token: token(0), namespace: 'abc', ca: 'PEM' } }, async (ask, instance) => {
+        assert.deepEqual([await ask(`/read?q=${account}/namespace`), await ask(`/read?q=${account}/ca.crt`)], ['abc', 'PEM'])
+        assert.deepEqual(await ask(`/modes?q=${account}`), { '.': '500', 'ca.crt': '400', namespace: '400', token: '400' })
+        assert.deepEqual(await ask(`/write?q=${account}/new`), { error: 'EROFS' })
+        const reading = ask<Record<string, number>>(`/tokens?q=${account}/token`)
+        for (let n = 1; n <= 1000; n++) await instance.writeToken(token(n), 'service-account')
+        assert.deepEqual(Object.keys(await reading), ['whole'])
+        assert.deepEqual(await ask('/token'), { error: 'ENOENT' })
+      })
+      await run({}, async (ask) => assert.deepEqual(await ask(`/read?q=${account}/namespace`), { error: 'ENOENT' }))
+    })
+
+    test('a token of a service account that comes later is written where it belongs, and nothing is mounted over it', async (context) => {
+      if (setting.without?.mounts) return context.skip(setting.without.mounts)
+      const account = '/var/run/secrets/kubernetes.io/serviceaccount'
+      await run({ serviceAccount: { token: '', namespace: 'abc', ca: 'PEM' } }, async (ask, instance) => {
+        assert.deepEqual(await ask(`/read?q=${account}/token`), { error: 'ENOENT' })
+        await instance.writeToken('late', 'service-account')
+        assert.equal(await ask(`/read?q=${account}/token`), 'late')
+      })
+      const directory = join(setting.folder, 'over')
+      mkdirSync(directory, { recursive: true })
+      await assert.rejects(
+        run({ mounts: [{ path: account, directory }] }, async () => {}),
+        /nothing can be mounted/,
+      )
     })
 
     test('mounts stand at their paths, read-only, and follow a swapped link', async (context) => {

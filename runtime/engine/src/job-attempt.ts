@@ -1,12 +1,13 @@
 import type { World } from '@everleaf/world'
 import { type Engine, type Instance, InstanceFailed, type InstanceSpec } from './engine.ts'
 import { exitReason } from './slot.ts'
-import { TokenKeeper, type TokenSource } from './token-keeper.ts'
+import { InstanceTokens, type TokenSource } from './token-keeper.ts'
+import type { ServiceAccount } from './workload.ts'
 
 export type AttemptDeps = {
   readonly world: World
   readonly engine: Engine
-  /** Everything about an instance but its token. */
+  /** Everything about an instance but its tokens. */
   readonly specFor: (input: AttemptOf) => Promise<InstanceSpec>
   readonly tokenFor: TokenSource | undefined
   /** From SIGTERM to SIGKILL, in ms. */
@@ -14,7 +15,14 @@ export type AttemptDeps = {
 }
 
 /** One try of one index of a job run; `instance` is `<run>-<index>-<retry>`. */
-export type AttemptOf = { readonly run: string; readonly index: number; readonly retries: number; readonly instance: string; readonly token: boolean }
+export type AttemptOf = {
+  readonly run: string
+  readonly index: number
+  readonly retries: number
+  readonly instance: string
+  readonly token: boolean
+  readonly serviceAccount?: ServiceAccount | undefined
+}
 
 /** How a try ended: `stopped` when it was told to, whatever it answered to that. */
 export type AttemptEnd = { readonly how: 'succeeded' | 'stopped' } | { readonly how: 'failed'; readonly reason: string }
@@ -45,14 +53,14 @@ export class Attempt {
 
   async #live(): Promise<AttemptEnd> {
     const { engine, specFor, tokenFor, world, graceMs } = this.#deps
-    const { run, instance: name, token: wanted } = this.#of
-    const keeper = wanted ? new TokenKeeper({ world, tokenFor }, { workload: run, instance: name }) : undefined
+    const { run, instance: name } = this.#of
+    const tokens = new InstanceTokens({ world, tokenFor }, { workload: run, instance: name }, this.#of)
     try {
-      const [spec, first] = await Promise.all([specFor(this.#of), keeper?.first()])
+      const [spec, first] = await Promise.all([specFor(this.#of), tokens.first()])
       if (this.#isStopped()) return { how: 'stopped' }
-      const instance = await engine.start({ ...spec, token: wanted ? (first?.token ?? spec.token ?? '') : undefined })
+      const instance = await engine.start(tokens.into(spec, first))
       this.#instance = instance
-      keeper?.keep(instance, first)
+      tokens.keep(instance, first)
       if (this.#isStopped()) void instance.stop(graceMs)
       const exit = await instance.exited
       if (this.#isStopped()) return { how: 'stopped' }
@@ -62,7 +70,7 @@ export class Attempt {
       world.log.warn({ run, instance: name, error: String(error) }, 'an instance of a job could not be started')
       return { how: 'failed', reason: jobReason(error instanceof InstanceFailed ? error.reason : '') }
     } finally {
-      keeper?.stop()
+      tokens.stop()
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Timer, World } from '@everleaf/world'
 import { afterFailure, noFailures } from './backoff.ts'
 import { Attempt, type AttemptDeps, type AttemptEnd } from './job-attempt.ts'
+import type { ServiceAccount } from './workload.ts'
 
 /** What the pool needs to know of a job run; a structural part of the items that core sends (`runtime/link`). */
 export type JobRun = {
@@ -8,6 +9,7 @@ export type JobRun = {
   readonly name: string
   readonly mode: 'task' | 'daemon'
   readonly token: boolean
+  readonly serviceAccount?: ServiceAccount | undefined
   /** Those that are not over, ascending. */
   readonly indices: readonly { readonly index: number; readonly retries: number; readonly running: boolean }[]
   readonly retryLimit: number
@@ -221,7 +223,8 @@ class Pool implements JobPool {
     this.#armDeadline(run)
     entry.runningSince = this.#world.monotonicMs()
     this.#change(run, entry, { status: 'running', startedAt: entry.state.startedAt ?? now })
-    const attempt = new Attempt(this.#deps, { run: spec.id, index, retries, instance: `${spec.name}-${index}-${retries}`, token: spec.token })
+    const { token, serviceAccount } = spec
+    const attempt = new Attempt(this.#deps, { run: spec.id, index, retries, instance: `${spec.name}-${index}-${retries}`, token, serviceAccount })
     entry.attempt = attempt
     const ended = attempt.ended
       .then((end) => this.#ended(run, entry, end))

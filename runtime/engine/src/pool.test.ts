@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type TestWorld, testWorld } from '@everleaf/world/test'
-import { type Engine, type Exit, type Instance, InstanceFailed, type InstanceSpec } from './engine.ts'
+import { type Engine, type Exit, type Instance, InstanceFailed, type InstanceSpec, type TokenKind } from './engine.ts'
 import { createPool, type PoolOptions } from './pool.ts'
-import { NoInstance, type PoolEvent, type Revision, type Workload } from './workload.ts'
+import { NoInstance, type PoolEvent, type Revision, type ServiceAccount, type Workload } from './workload.ts'
 
 /** An engine in memory, whose instances do what the test says: the far side of the contract. */
 class MemoryEngine implements Engine {
@@ -61,8 +61,8 @@ class MemoryInstance implements Instance {
     this.#ready.reject(new InstanceFailed(`container_failed_exit_code_${code}`, 'ended'))
     this.#exited.resolve({ code, signal: undefined, at: this.startedAt })
   }
-  async writeToken(token: string): Promise<void> {
-    this.tokens.push(token)
+  async writeToken(token: string, kind: TokenKind): Promise<void> {
+    this.tokens.push(kind === 'compute-resource' ? token : `${kind} ${token}`)
   }
   stop(graceMs: number): Promise<Exit> {
     this.graceMs = graceMs
@@ -86,6 +86,7 @@ function setUp(options: Partial<PoolOptions> = {}) {
     env: [],
     mounts: [],
     token: undefined,
+    serviceAccount: { token: '', namespace: 'abc', ca: 'PEM' },
     hosts: () => [],
     trust: '',
     port: 8080,
@@ -106,12 +107,16 @@ function setUp(options: Partial<PoolOptions> = {}) {
   return { world, engine, pool, told, settle: () => world.advance(0).then(() => world.advance(0)) }
 }
 
-function revision(name: string, over: { proven?: boolean; image?: string | undefined; token?: boolean } & Partial<Revision['scale']> = {}): Revision {
-  const { proven = true, token = false, ...scale } = over
+function revision(
+  name: string,
+  over: { proven?: boolean; image?: string | undefined; token?: boolean; serviceAccount?: ServiceAccount } & Partial<Revision['scale']> = {},
+): Revision {
+  const { proven = true, token = false, serviceAccount, ...scale } = over
   return {
     name,
     image: 'image' in over ? over.image : 'i',
     token,
+    serviceAccount,
     proven,
     scale: {
       minInstances: 0,
@@ -458,6 +463,32 @@ test('a token is renewed between half and four fifths of its life', async () => 
   assert.equal(asked.length, 1)
   await world.advance(18 * 60_000)
   assert.deepEqual(engine.running[0]?.tokens, ['t2'])
+})
+
+test('the token of a service account is asked for by its name, and renewed by itself', async () => {
+  const asked: (string | undefined)[] = []
+  const { pool, engine, world } = setUp({
+    tokenFor: async ({ serviceAccount }) => {
+      asked.push(serviceAccount)
+      const now = world.now().getTime()
+      return { token: `t${asked.length}`, issuedAt: now, expiresAt: now + (serviceAccount === undefined ? 36_000_000 : 3_600_000) }
+    },
+  })
+  pool.apply(app(revision('r1', { token: true, serviceAccount: { name: 'reader', namespace: 'abc' }, minInstances: 1 })))
+  await world.advance(0)
+  assert.deepEqual(asked, [undefined, 'reader'])
+  assert.deepEqual([engine.started[0]?.token, engine.started[0]?.serviceAccount], ['t1', { token: 't2', namespace: 'abc', ca: 'PEM' }])
+  await world.advance(48 * 60_000)
+  assert.deepEqual(engine.running[0]?.tokens, ['service-account t3'])
+})
+
+test('a revision without a service account has none, whatever its spec says', async () => {
+  const { pool, engine, world } = setUp({
+    tokenFor: async () => assert.fail('nobody is to ask for a token'),
+  })
+  pool.apply(app(revision('r1', { minInstances: 1 })))
+  await world.advance(0)
+  assert.equal(engine.started[0]?.serviceAccount, undefined)
 })
 
 test('without a token to be had the instance starts and gets it later', async () => {

@@ -1,12 +1,12 @@
 import type { Timer, World } from '@everleaf/world'
 import { type Engine, type Exit, type Instance, InstanceFailed, type InstanceSpec } from './engine.ts'
-import { TokenKeeper, type TokenSource } from './token-keeper.ts'
+import { InstanceTokens, type TokenSource } from './token-keeper.ts'
 import type { PoolEvent, Revision } from './workload.ts'
 
 export type SlotDeps = {
   readonly world: World
   readonly engine: Engine
-  /** Everything about an instance but its token, which the pool fetches itself. */
+  /** Everything about an instance but its tokens, which the pool fetches itself. */
   readonly specFor: (input: { workload: string; revision: string; instance: string }) => Promise<InstanceSpec>
   readonly tokenFor: TokenSource | undefined
   readonly onEvent: (event: PoolEvent) => void
@@ -31,7 +31,7 @@ export class Slot {
   readyAt: number | undefined
   readonly #deps: SlotDeps
   readonly #workload: string
-  readonly #token: TokenKeeper | undefined
+  readonly #tokens: InstanceTokens
   #drainTimer: Timer | undefined
   /** What its liveness probe saw: it is stopped for that, which counts as an end of its own. */
   #unhealthy: string | undefined
@@ -44,7 +44,7 @@ export class Slot {
     this.revision = input.revision
     this.generation = input.generation
     this.createdAt = deps.world.now().getTime()
-    if (input.revision.token) this.#token = new TokenKeeper(deps, { workload: input.workload, instance: input.name })
+    this.#tokens = new InstanceTokens(deps, { workload: input.workload, instance: input.name }, input.revision)
   }
 
   /**
@@ -70,7 +70,7 @@ export class Slot {
   stop(): void {
     if (this.state === 'stopping' || this.state === 'gone') return
     this.state = 'stopping'
-    this.#token?.stop()
+    this.#tokens.stop()
     this.#drainTimer?.cancel()
     if (this.instance) void this.instance.stop(this.#deps.stopGraceMs).catch(() => {}) // the end is seen through `exited`
   }
@@ -83,14 +83,13 @@ export class Slot {
   async #live(hooks: { ready: () => void; unhealthy: () => void }): Promise<string> {
     const { world, engine, specFor, onEvent } = this.#deps
     const ids = { workload: this.#workload, revision: this.revision.name, instance: this.name }
-    const [spec, first] = await Promise.all([specFor(ids), this.#token?.first()])
+    const [spec, first] = await Promise.all([specFor(ids), this.#tokens.first()])
     if (this.state === 'stopping') return ''
-    // '': the place for the token is made, the token itself comes later.
-    const instance = await engine.start({ ...spec, token: this.#token ? (first?.token ?? spec.token ?? '') : undefined })
+    const instance = await engine.start(this.#tokens.into(spec, first))
     world.crashPoint('engine.process-started')
     this.instance = instance
     onEvent({ type: 'started', ...ids, at: world.now().getTime() })
-    this.#token?.keep(instance, first)
+    this.#tokens.keep(instance, first)
     if (this.#isStopped()) void instance.stop(this.#deps.stopGraceMs)
     const failure = await this.#untilReady(instance)
     if (failure === undefined && this.state === 'starting') {
@@ -145,7 +144,7 @@ export class Slot {
   #leave(reason: string, ended: (reason: string) => void): void {
     const told = this.#wasTold()
     this.state = 'gone'
-    this.#token?.stop()
+    this.#tokens.stop()
     this.#drainTimer?.cancel()
     ended(told ? '' : reason)
   }

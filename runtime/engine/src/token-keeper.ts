@@ -1,9 +1,9 @@
 import type { Timer, World } from '@everleaf/world'
-import type { Instance } from './engine.ts'
-import type { InstanceToken } from './workload.ts'
+import type { Instance, InstanceSpec, TokenKind } from './engine.ts'
+import type { InstanceToken, ServiceAccount } from './workload.ts'
 
-/** Gives compute resource tokens for the instances of a workload. */
-export type TokenSource = (input: { workload: string; instance: string }) => Promise<InstanceToken>
+/** Gives tokens for the instances of a workload: of the service account where one is named, else the compute resource token. */
+export type TokenSource = (input: { workload: string; instance: string; serviceAccount?: string | undefined }) => Promise<InstanceToken>
 
 /** An instance waits at most this long for its first token; then it starts and gets the token as soon as there is one. */
 const FIRST_TOKEN_MS = 1000
@@ -12,18 +12,63 @@ const TOKEN_RETRY_MS = [500, 1000, 2000, 5000, 15_000] as const
 const REFRESH_FROM = 0.5
 const REFRESH_TO = 0.8
 
-/** Keeps the compute resource token of one instance fresh. Without a source, instances start with their spec's own token. */
-export class TokenKeeper {
+type Deps = { readonly world: World; readonly tokenFor: TokenSource | undefined }
+type Ids = { readonly workload: string; readonly instance: string }
+type FirstTokens = ReadonlyMap<TokenKind, InstanceToken | undefined>
+
+/** The tokens of one instance, those that it is to have, each kept fresh by itself. */
+export class InstanceTokens {
+  readonly #keepers: ReadonlyMap<TokenKind, TokenKeeper>
+
+  constructor(deps: Deps, ids: Ids, wanted: { readonly token: boolean; readonly serviceAccount?: ServiceAccount | undefined }) {
+    const { token, serviceAccount } = wanted
+    this.#keepers = new Map([
+      ...(token ? [['compute-resource', new TokenKeeper(deps, { ...ids, kind: 'compute-resource' })] as const] : []),
+      ...(serviceAccount === undefined
+        ? []
+        : [['service-account', new TokenKeeper(deps, { ...ids, kind: 'service-account', serviceAccount: serviceAccount.name })] as const]),
+    ])
+  }
+
+  /** The tokens to start with, as far as they came within a second. */
+  async first(): Promise<FirstTokens> {
+    return new Map(await Promise.all([...this.#keepers].map(async ([kind, keeper]) => [kind, await keeper.first()] as const)))
+  }
+
+  /** The spec with these tokens; '' where one comes later: the place for it is made. */
+  into(spec: InstanceSpec, first: FirstTokens): InstanceSpec {
+    const of = (kind: TokenKind, otherwise = '') => (this.#keepers.has(kind) ? (first.get(kind)?.token ?? otherwise) : undefined)
+    const account = of('service-account')
+    return {
+      ...spec,
+      token: of('compute-resource', spec.token),
+      serviceAccount: spec.serviceAccount === undefined || account === undefined ? undefined : { ...spec.serviceAccount, token: account },
+    }
+  }
+
+  keep(instance: Pick<Instance, 'writeToken'>, first: FirstTokens): void {
+    for (const [kind, keeper] of this.#keepers) keeper.keep(instance, first.get(kind))
+  }
+
+  stop(): void {
+    for (const keeper of this.#keepers.values()) keeper.stop()
+  }
+}
+
+/** Keeps one token of one instance fresh. Without a source, instances start with their spec's own token. */
+class TokenKeeper {
   readonly #world: World
   readonly #source: TokenSource | undefined
-  readonly #ids: { readonly workload: string; readonly instance: string }
+  readonly #ids: Parameters<TokenSource>[0]
+  readonly #kind: TokenKind
   #timer: Timer | undefined
   #stopped = false
 
-  constructor(deps: { readonly world: World; readonly tokenFor: TokenSource | undefined }, ids: { workload: string; instance: string }) {
+  constructor(deps: Deps, { kind, ...ids }: Parameters<TokenSource>[0] & { readonly kind: TokenKind }) {
     this.#world = deps.world
     this.#source = deps.tokenFor
     this.#ids = ids
+    this.#kind = kind
   }
 
   /** The token to start with; undefined where there is none within a second. */
@@ -52,7 +97,7 @@ export class TokenKeeper {
       source(this.#ids)
         .then(async (fresh) => {
           if (this.#stopped) return
-          await instance.writeToken(fresh.token)
+          await instance.writeToken(fresh.token, this.#kind)
           this.keep(instance, fresh)
         })
         .catch(() => this.keep(instance, undefined, attempt + 1))

@@ -12,6 +12,7 @@ export type Revision = {
   /** undefined while the image is not there: nothing can be started yet. */
   readonly image: string | undefined
   readonly token: boolean
+  readonly serviceAccount?: ServiceAccount | undefined
   readonly scale: Scale
   /** True when this revision was ready before: it serves at once instead of being started to prove itself. */
   readonly proven?: boolean | undefined
@@ -67,7 +68,10 @@ export type InstanceInfo = {
   readonly restarts: number
 }
 
-/** A compute resource token with its life in epoch milliseconds. */
+/** Which account of its project an instance has in the API of Kubernetes; `namespace` is the project's. */
+export type ServiceAccount = { readonly name: string; readonly namespace: string }
+
+/** A token with its life in epoch milliseconds. */
 export type InstanceToken = { readonly token: string; readonly issuedAt: number; readonly expiresAt: number }
 
 /** Why `acquire` gave nothing: `unknown` workload, `timeout` of the request's limit, `closed` pool or removed workload. */
