@@ -1,3 +1,5 @@
+import type { Identity } from './operation.ts'
+
 /**
  * A refusal in an API's own words. `code` is one of the service's stable words (its errors.ts); the message tells the caller what to do
  * next and never contains a secret, a token, a key or a path of ours.
@@ -39,6 +41,8 @@ export type Dialect = {
   }
   /** The refusal of a request without a good token. Default: 401. `url` as it came, with its query. */
   readonly unauthenticated?: (request: { authorization: string | undefined; url: string; hint: string }) => ApiError
+  /** The refusal of a caller without the right. Default: 403, with IAM's policies as what to do. */
+  readonly forbidden?: (request: { identity: Identity; action: string }) => ApiError
   /** The media type of refusals whose body is text already. Default: JSON. */
   readonly type?: string
   /** The body of a refusal. `trace` is the request's id, also in the reply's headers. */

@@ -16,5 +16,5 @@ export {
   type Write,
 } from './operation.ts'
 export { createServer } from './server.ts'
-export { loadChecks } from './shapes.ts'
+export { checkBody, loadChecks, unknownMembers } from './shapes.ts'
 export { mountService, type Platform, type Service } from './service.ts'

@@ -6,11 +6,11 @@ import type { Static, TSchema } from 'typebox'
 
 /** Who calls, as its access token says. */
 export type Identity = {
-  /** `IBMid-…`, `iam-ServiceId-…` or `iam-Profile-…`. */
+  /** `IBMid-…`, `iam-ServiceId-…` or `iam-Profile-…`; `crn-…` of a component that comes with its service account. */
   readonly iamId: string
   /** 32 hex digits. */
   readonly account: string
-  readonly kind: 'user' | 'service-id' | 'profile'
+  readonly kind: 'user' | 'service-id' | 'profile' | 'service-account'
   /** Human name, for created_by fields that want one and for audit lines. */
   readonly name: string
 }

@@ -157,6 +157,8 @@ async function resolved(
 
 function forbidden(steps: Steps, { identity, requestId }: Read<unknown, unknown>, resource: Resource): ApiError {
   steps.platform.guard.refused?.({ identity, action: steps.action, resource, requestId })
+  const own = steps.service.dialect.forbidden?.({ identity, action: steps.action })
+  if (own !== undefined) return own
   return new ApiError(
     403,
     steps.service.dialect.codes.forbidden,

@@ -2,7 +2,7 @@ import type { Tx } from '@everleaf/store'
 import type { World } from '@everleaf/world'
 import type { Kysely } from 'kysely'
 import { type Issued, isTimely } from './access-tokens.ts'
-import { signJwt, verifyJwt } from './jwt.ts'
+import { type Claims, signJwt, verifyJwt } from './jwt.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { Tables } from './schema.ts'
 
@@ -22,15 +22,18 @@ const LIFE_SECONDS = 3_600
 const TYP = 'cr+jwt'
 const ISSUER = 'https://codeengine.cloud.ibm.com/compute-resource'
 
-/** Signs a token of one hour for one instance of a component, with a key pair that signs nothing else. Times are epoch seconds; the text has no newline. */
+/** Signs a token of one hour for one instance of a component, with a key pair that signs tokens of instances only. Times are epoch seconds; the text has no newline. */
 export function issueComputeToken(context: { ring: KeyRing; world: World; audience: string }, subject: ComputeSubject): Issued {
+  return signForInstance(context, subject, { typ: TYP, claims: { iss: ISSUER, aud: context.audience, sub: crnOf(subject) } })
+}
+
+/** A token for an instance with what every such token says of its component. */
+export function signForInstance(context: { ring: KeyRing; world: World }, subject: ComputeSubject, of: { typ: string; claims: Claims }): Issued {
   const nowMs = context.world.now().getTime()
   const issuedAt = Math.floor(nowMs / 1_000)
   const expiresAt = issuedAt + LIFE_SECONDS
   const claims = {
-    iss: ISSUER,
-    aud: context.audience,
-    sub: crnOf(subject),
+    ...of.claims,
     account: subject.account,
     project_crn: subject.projectCrn,
     project_id: subject.projectId,
@@ -45,13 +48,18 @@ export function issueComputeToken(context: { ring: KeyRing; world: World; audien
     exp: expiresAt,
     jti: context.world.id(),
   }
-  return { token: signJwt(claims, TYP, context.ring.signer('compute')), issuedAt, expiresAt }
+  return { token: signJwt(claims, of.typ, context.ring.signer('compute')), issuedAt, expiresAt }
 }
 
 /** What a compute resource token says, when it is one of ours and good at `now`; else undefined. Whether its component still exists: `isOfDeleted`. */
 export function readComputeToken(token: string, context: { ring: KeyRing; audience: string; now: Date }): ComputeClaims | undefined {
   const claims = verifyJwt(token, { typ: TYP, keyFor: (kid) => context.ring.verifier('compute', kid) })
   if (claims === undefined || claims.iss !== ISSUER || claims.aud !== context.audience || !isTimely(claims, context.now)) return undefined
+  return componentIn(claims)
+}
+
+/** What every token of an instance says of its component; undefined where a part is missing. */
+export function componentIn(claims: Claims): ComputeClaims | undefined {
   const { account, project_crn, component_type, component_name, issued_at_ms, sub } = claims
   if (typeof account !== 'string' || typeof project_crn !== 'string' || typeof component_type !== 'string') return undefined
   if (typeof component_name !== 'string' || typeof issued_at_ms !== 'number' || typeof sub !== 'string') return undefined

@@ -19,7 +19,7 @@ export type Want = { readonly action: string; readonly resource: Resource }
 /** Each step of a decision in order; the last one that is not `ok` is what refused, and says how to mend it. */
 export type Explanation = { readonly allowed: boolean; readonly steps: readonly Step[] }
 export type Step = {
-  readonly what: 'token' | 'component' | 'profile' | 'link' | 'identity' | 'instance' | 'account' | 'policy' | 'role'
+  readonly what: 'token' | 'service-account' | 'component' | 'profile' | 'link' | 'identity' | 'instance' | 'account' | 'policy' | 'role'
   readonly ok: boolean
   readonly text: string
   /** What to do, in the words of the command line. */

@@ -81,7 +81,7 @@ export function createGuard(context: Context): Guard & { authorizesService(call:
 }
 
 /** The token of an Authorization header, with or without the word Bearer (a sample of IBM's sends it without). */
-function bearerOf(authorization: string | undefined): string | undefined {
+export function bearerOf(authorization: string | undefined): string | undefined {
   if (authorization === undefined || authorization.length > MAX_TOKEN_BYTES + 16) return undefined
   const token = /^bearer +/i.test(authorization) ? authorization.replace(/^bearer +/i, '') : authorization
   return token === '' || token.includes(' ') ? undefined : token

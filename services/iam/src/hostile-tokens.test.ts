@@ -5,6 +5,7 @@ import { readAccessToken } from './access-tokens.ts'
 import { readComputeToken } from './compute-tokens.ts'
 import { type Claims, type SigningKey, signJwt } from './jwt.ts'
 import type { KeyRing } from './key-ring.ts'
+import { readAccountToken } from './service-accounts.ts'
 
 const ISSUER = 'https://iam.cloud.ibm.com/identity'
 const AUDIENCE = `${ISSUER}/token`
@@ -39,6 +40,10 @@ const goodCompute: Claims = {
   exp: SECONDS + 3600,
 }
 
+const CLUSTER = 'https://kubernetes.default.svc.cluster.local'
+const goodAccount: Claims = { ...goodCompute, iss: CLUSTER, aud: CLUSTER, project_id: 'p', service_account: 'writer' }
+
+const readAccount = (token: string) => readAccountToken(token, { ring, now: NOW })
 const readAccess = (token: string) => readAccessToken(token, { ring, issuer: ISSUER, now: NOW })
 const readCompute = (token: string) => readComputeToken(token, { ring, audience: AUDIENCE, now: NOW })
 const encode = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
@@ -174,3 +179,28 @@ for (const [what, text] of Object.entries({
   'without issued_at_ms': signJwt({ ...goodCompute, issued_at_ms: undefined }, 'cr+jwt', compute),
 }))
   test(`a compute resource token ${what} is refused`, () => assert.equal(readCompute(text), undefined))
+
+test('a good token of a service account is taken', () => assert.equal(readAccount(signJwt(goodAccount, 'sa+jwt', compute))?.projectId, 'p'))
+
+for (const [what, text] of Object.entries({
+  'that is an access token': token(),
+  'that is a compute resource token': signJwt(goodCompute, 'cr+jwt', compute),
+  'under the access key': signJwt(goodAccount, 'sa+jwt', access),
+  'with the typ of compute resource tokens': signJwt(goodAccount, 'cr+jwt', compute),
+  'for another audience': signJwt({ ...goodAccount, aud: AUDIENCE }, 'sa+jwt', compute),
+  'with a list for an audience': signJwt({ ...goodAccount, aud: [CLUSTER] }, 'sa+jwt', compute),
+  'from another issuer': signJwt({ ...goodAccount, iss: ISSUER }, 'sa+jwt', compute),
+  'that has expired': signJwt({ ...goodAccount, iat: SECONDS - 3600, exp: SECONDS }, 'sa+jwt', compute),
+  'of more than an hour': signJwt({ ...goodAccount, exp: SECONDS + 3601 }, 'sa+jwt', compute),
+  'of an account that is not there': signJwt({ ...goodAccount, service_account: 'owner' }, 'sa+jwt', compute),
+  'of an account named like a member of objects': signJwt({ ...goodAccount, service_account: 'constructor' }, 'sa+jwt', compute),
+  'without a project': signJwt({ ...goodAccount, project_id: undefined }, 'sa+jwt', compute),
+  'without issued_at_ms': signJwt({ ...goodAccount, issued_at_ms: undefined }, 'sa+jwt', compute),
+  nothing: '',
+}))
+  test(`a token of a service account ${what} is refused`, () => assert.equal(readAccount(text), undefined))
+
+test('the token of a service account is no access token and no compute resource token', () => {
+  const text = signJwt(goodAccount, 'sa+jwt', compute)
+  assert.deepEqual([readAccess(text), readCompute(text)], [undefined, undefined])
+})

@@ -16,6 +16,7 @@ import { createRefusals, type Refusal } from './refusals.ts'
 import { createRevision } from './revision.ts'
 import { identityRoutes, policyV1Routes, policyV2Routes, tokenRoutes } from './routes.ts'
 import type { Deps, IamDeps, Settings } from './service.ts'
+import { type AccountSubject, createAccountGuard, issueAccountToken } from './service-accounts.ts'
 import { removeServiceId } from './service-ids.ts'
 import { createServiceKey, type MadeServiceKey, type ServiceKeyRequest } from './service-keys.ts'
 import { audienceOf } from './token.ts'
@@ -50,8 +51,11 @@ export async function createIam(options: { world: World; store: Store; vault: Va
     /** A new API key of the command line's service ID in place of those it has: for a start that lost the first one. */
     newCliKey: (account: string) => newCliKey(context, account),
     createAccount: (account: { name: string; email: string }) => createAccount(context, account),
+    /** Of Code Engine's API of Kubernetes: it lets in tokens of service accounts and no others. */
+    accountGuard: createAccountGuard({ store, world, ring, refusals: deps.refusals }),
+    serviceAccountToken: (subject: AccountSubject): Issued => issueAccountToken({ ring, world }, subject),
     computeResourceToken: (subject: ComputeSubject): Issued => issueComputeToken({ ring, world, audience: audienceOf(settings.issuer) }, subject),
-    /** Refuses the compute resource tokens issued for a component until now (or `at`). */
+    /** Refuses the tokens issued for instances of a component until now (or `at`). */
     componentDeleted: (tx: Tx, component: Component & { at?: Date }): Promise<void> => refuseTokensOf(tx, component, component.at ?? world.now()),
     authorizesService: (call: ServiceCall): Promise<boolean> => authorizesService(call),
     /** Removes the authorizations that name an instance which is no more. */
