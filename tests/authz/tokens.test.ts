@@ -30,9 +30,10 @@ before(async () => {
   const names = namesOf(platform, account)
   await platform.stop()
   const projectCrn = `crn:v1:bluemix:public:codeengine:us-south:a/${account}:${names.project}::`
-  const compute = await withHome(home.home, {}, async ({ iam }) => {
+  const [compute, serviceAccount] = await withHome(home.home, {}, async ({ iam }) => {
     const component = { projectCrn, componentType: 'application', componentName: 'shop' }
-    return iam.computeResourceToken({ ...component, account, projectId: names.project, projectName: 'everleaf', region: 'us-south', instance: 'shop-1' }).token
+    const subject = { ...component, account, projectId: names.project, projectName: 'everleaf', region: 'us-south', instance: 'shop-1' }
+    return [iam.computeResourceToken(subject).token, iam.serviceAccountToken({ ...subject, namespace: 'abc', serviceAccount: 'manager' }).token]
   })
   platform = await startPlatform(home)
   places = placesOf(platform, names)
@@ -44,6 +45,7 @@ before(async () => {
     expired,
     'issued in the future': early,
     'a compute resource token': compute,
+    'of a service account': serviceAccount,
     'no signature': `${header}.${payload}.`,
     'a signature of zeros': `${header}.${payload}.${Buffer.alloc(256).toString('base64url')}`,
     'another payload': `${header}.${encode({ ...claims, account: { bss: '0'.repeat(32) } })}.${signature}`,
@@ -63,6 +65,7 @@ for (const what of [
   'expired',
   'issued in the future',
   'a compute resource token',
+  'of a service account',
   'no signature',
   'a signature of zeros',
   'another payload',

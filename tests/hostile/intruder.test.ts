@@ -102,7 +102,7 @@ isolated('no way led to a secret of another app or of the platform', () => {
 const CLOSED = [
   ...['the database', 'the root key', 'the login', 'the sealed snapshot', 'the home', 'mounts of others', 'images of others', 'logs of others'],
   ...['the socket of core', 'the socket of edge', 'the real root by /proc/1', 'a process by its outer number', 'memory of the first process'],
-  ...['signals to others', 'a low port', 'the code of the app', 'the hosts file', 'the token', 'the trust', 'passwords'],
+  ...['signals to others', 'a low port', 'the code of the app', 'the hosts file', 'the token', 'the token of its service account', 'the trust', 'passwords'],
 ]
 for (const way of CLOSED) {
   isolated(`closed to an app: ${way}`, () => {
@@ -152,8 +152,16 @@ test('nothing of the platform is open in an app or stands in its environment', (
 
 test('an app leaves no core dump', () => assert.ok((got['a core dump'] ?? '').startsWith('0\n'), 'core dumps are off'))
 
-test('the APIs ask an app for a token like everybody, and its compute resource token is none', () => {
-  for (const way of ['the API without a token', 'the API with its own token as it is']) assert.match(got[way] ?? '', /^401 /)
+isolated('an app reads the tokens of its own instance and no others', () => {
+  const found = (got['tokens of service accounts'] ?? '').split(/\s+/).filter((text) => text.split('.').length === 3)
+  const names = found.map((token) => (JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { component_name: string }).component_name)
+  assert.deepEqual([...new Set(names)], ['intruder'])
+})
+
+const WITH_TOKENS = ['the API with its own token as it is', 'the API with its service account', 'the API of Kubernetes with the other token']
+
+test('the APIs ask an app for a token like everybody, and those of its instance are none', () => {
+  for (const way of ['the API without a token', ...WITH_TOKENS]) assert.match(got[way] ?? '', /^401 /)
   assert.match(got['the link by the API port'] ?? '', /^(501|421|400|404) /)
 })
 

@@ -43,6 +43,44 @@ knock(NAME).then(async (first) => console.log('by name: ' + first + ', by addres
   'ws-server': REVERSES['server.js'],
   'ws-client': SPEAKS['index.js'],
   'shows-index': "console.log('In the job. My JOB_INDEX is: ' + process.env.JOB_INDEX)\n",
+  'starts-jobs-inside': `
+const { readFileSync } = require('node:fs')
+const { request } = require('node:https')
+// It trusts what stands beside its token, and nothing else.
+const [token, namespace, ca] = ['token', 'namespace', 'ca.crt'].map((name) => readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/' + name, 'utf8'))
+const submit = (job) => new Promise((done, fail) => {
+  const name = job + '-' + Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
+  const url = 'https://kubernetes.default.svc:443/apis/codeengine.cloud.ibm.com/v1beta1/namespaces/' + namespace + '/jobruns'
+  const headers = { 'content-type': 'application/json', authorization: 'Bearer ' + token }
+  const run = { apiVersion: 'codeengine.cloud.ibm.com/v1beta1', kind: 'JobRun', metadata: { name, namespace }, spec: { jobDefinitionRef: job } }
+  request(url, { ca, method: 'POST', headers }, (answer) => {
+    let text = ''
+    answer.on('data', (part) => { text += part }).on('end', () => done(answer.statusCode === 201 ? [201, name] : [500, answer.statusCode + text]))
+  }).on('error', fail).end(JSON.stringify(run))
+})
+require('node:http').createServer((request, answer) => {
+  if (request.method !== 'PUT') return answer.end()
+  submit(request.url.slice(1)).then(([status, text]) => answer.writeHead(status).end(text + '\\n'), (error) => answer.writeHead(500).end(String(error)))
+}).listen(process.env.PORT)
+`,
+  'tries-its-account': `
+const { readFileSync, readdirSync } = require('node:fs')
+const { request } = require('node:https')
+const folder = '/var/run/secrets/kubernetes.io/serviceaccount'
+const files = readdirSync(folder)
+console.log('files: ' + files.join(' '))
+if (files.length > 0) (async () => {
+  const [token, namespace, ca] = ['token', 'namespace', 'ca.crt'].map((name) => readFileSync(folder + '/' + name, 'utf8'))
+  const ask = (host, method, of) => new Promise((done) => {
+    const url = 'https://' + host + '/apis/codeengine.cloud.ibm.com/v1beta1/namespaces/' + of + '/jobruns'
+    const headers = { 'content-type': 'application/json', authorization: 'Bearer ' + token }
+    request(url, { ca, method, headers }, (answer) => answer.resume().on('end', () => done(answer.statusCode))).on('error', ({ code }) => done(code)).end(method === 'POST' ? '{}' : '')
+  })
+  console.log('namespace: ' + (namespace === process.env.CE_SUBDOMAIN))
+  for (const host of ['kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local']) console.log(host + ': ' + (await ask(host, 'GET', namespace)))
+  console.log('makes: ' + (await ask('kubernetes.default.svc', 'POST', namespace)) + ', next door: ' + (await ask('kubernetes.default.svc', 'GET', 'nextdoor')))
+})()
+`,
   'starts-jobs': `
 const { readFileSync } = require('node:fs')
 const { CE_PROJECT_ID, CE_REGION, JOB_STARTER } = process.env
@@ -226,11 +264,23 @@ test('an app starts a job by its trusted profile, and all indices run', { timeou
   await done('iam', 'trusted-profile-link-create', 'job-starter', ...link)
   await done('iam', 'trusted-profile-policy-create', 'job-starter', '--roles', 'Writer', '--service-name', 'codeengine', '--service-instance', project)
   const trusted = ['--trusted-profiles-enabled', '--env', 'JOB_STARTER=job-starter']
-  await done('ce', 'app', 'create', '-n', 'a2j-app', '--cpu', '.125', '--memory', '0.25G', '--image', `${REGISTRY}/starts-jobs`, ...trusted)
+  await startJobFromApp('starts-jobs', ...trusted)
+})
+
+test('an app starts a job by the API of Kubernetes with its service account, and all indices run', { timeout: 120_000 }, async () => {
+  if (platform.ports.fixedNames === null) return couldNotRun('the sequence of app2job', "port 443 of the platform's own address cannot be had")
+  await startJobFromApp('starts-jobs-inside')
+})
+
+/** The commands of app2job over an app of this image, whose options beside are `more`. */
+async function startJobFromApp(image: string, ...more: readonly string[]): Promise<void> {
+  await done('ce', 'app', 'create', '-n', 'a2j-app', '--cpu', '.125', '--memory', '0.25G', '--image', `${REGISTRY}/${image}`, ...more)
   const url = await urlOf('a2j-app')
   await done('ce', 'job', 'create', '-n', 'a2j-job', `--ai=1-${COUNT}`, '--cpu', '.125', '--memory', '0.25G', '--image', `${REGISTRY}/shows-index`)
-  const { status, text: jobrun } = await ask(`${url}/a2j-job`, 'PUT')
-  assert.equal(status, 201, jobrun)
+  const { status, text } = await ask(`${url}/a2j-job`, 'PUT')
+  assert.equal(status, 201, text)
+  const jobrun = text.trim()
+  assert.match(jobrun, /^a2j-job-/)
   await eventually(
     'all indices have succeeded',
     async () => grep(await done('ce', 'jobrun', 'get', '-n', jobrun), new RegExp(`Succeeded.*${COUNT}`)).length > 0,
@@ -238,6 +288,20 @@ test('an app starts a job by its trusted profile, and all indices run', { timeou
   assert.match(await done('ce', 'jobrun', 'logs', '-i', `${jobrun}-${COUNT}-0`), new RegExp(`JOB_INDEX.*${COUNT}`))
   await done('ce', 'job', 'delete', '-n', 'a2j-job', '-f')
   await done('ce', 'app', 'delete', '-n', 'a2j-app', '-f')
+}
+
+test('what an instance finds of its service account, and may do with it, is what its workload asks for', { timeout: 120_000 }, async () => {
+  if (platform.ports.fixedNames === null) return couldNotRun('service accounts in instances', "port 443 of the platform's own address cannot be had")
+  const tried = async (account: string) => {
+    await done('ce', 'jobrun', 'submit', '-n', `is-${account}`, '--service-account', account, '--image', `${REGISTRY}/tries-its-account`, '--wait')
+    const lines = (await done('ce', 'jobrun', 'logs', '-n', `is-${account}`, '--raw')).trim()
+    await done('ce', 'jobrun', 'delete', '-n', `is-${account}`, '-f')
+    return lines.split('\n')
+  }
+  const inside = ['files: ca.crt namespace token', 'namespace: true', ...['', '.svc', '.svc.cluster.local'].map((rest) => `kubernetes.default${rest}: 200`)]
+  assert.deepEqual(await tried('reader'), [...inside, 'makes: 403, next door: 403'])
+  assert.deepEqual(await tried('writer'), [...inside, 'makes: 422, next door: 403'])
+  assert.deepEqual(await tried('none'), ['files:'])
 })
 
 test('an image that no build made is refused by name', { timeout: 120_000 }, async () => {

@@ -22,6 +22,8 @@ export type Settings = {
   readonly appSuffixes: readonly string[]
   /** PEM of the platform's CA, for instances' trust bundles. */
   readonly caCertificate: string
+  /** PEM of the authority of the cluster's names, for instances' service accounts. Absent in snapshots of before. */
+  readonly clusterCaCertificate?: string
 }
 
 export type CertificateItem = {
@@ -67,6 +69,8 @@ export type RevisionSpec = {
   readonly mounts: readonly { readonly path: string; readonly mount: string }[]
   /** Whether instances get a compute resource token at its well-known path. */
   readonly token: boolean
+  /** Who instances are in the API of Kubernetes; absent: nobody. */
+  readonly serviceAccount?: ServiceAccountSpec | undefined
   readonly port: number
   readonly memoryBytes: number
   readonly cpus: number
@@ -76,6 +80,10 @@ export type RevisionSpec = {
   readonly readiness: ProbeSpec | undefined
   readonly liveness: ProbeSpec | undefined
 }
+
+/** `namespace`: the project's subdomain. */
+export type ServiceAccountSpec = { readonly name: ServiceAccountName; readonly namespace: string }
+export type ServiceAccountName = 'default' | 'manager' | 'reader' | 'writer'
 
 export type ScaleSpec = {
   readonly minInstances: number
@@ -117,6 +125,7 @@ export type JobRunItem = {
   readonly env: readonly (readonly [string, string])[]
   readonly mounts: readonly { readonly path: string; readonly mount: string }[]
   readonly token: boolean
+  readonly serviceAccount?: ServiceAccountSpec | undefined
   readonly memoryBytes: number
   readonly cpus: number
   /** Those that are not over, ascending; `running` where core thinks that one runs. */
@@ -179,8 +188,8 @@ export type EdgeEvent =
 
 /** What edge may ask core. */
 export type CoreCalls = {
-  /** A compute resource token for one running instance. */
-  token(input: { workload: string; instance: string }): Promise<{ token: string; issuedAt: number; expiresAt: number }>
+  /** A token for one running instance: of the service account where one is named, else the compute resource token. */
+  token(input: { workload: string; instance: string; serviceAccount?: string | undefined }): Promise<{ token: string; issuedAt: number; expiresAt: number }>
   /** What became of indices of job runs; answered once it is on disk, safe to be told twice. */
   indices(input: { runs: readonly { readonly run: string; readonly indices: readonly IndexReport[] }[] }): Promise<void>
   /** Replaces the keys that sign tokens. */

@@ -9,7 +9,7 @@ import { forgetLogsOf } from './changes.ts'
 import { CODES } from './errors.ts'
 import { pageOf, toList } from './lists.ts'
 import { mergePatch } from './merge-patch.ts'
-import { DnsName, ImageReference, Label, Listed, maybe, Versioned } from './patterns.ts'
+import { DnsName, ImageReference, Label, Listed, maybe, SERVICE_ACCOUNTS, Versioned } from './patterns.ts'
 import { activeProject, inProject } from './projects.ts'
 import { requireRoom } from './quotas.ts'
 import { type BuildRow, type BuildRunRow, type Change, lookup, operation, type ProjectRow, type Tables } from './service.ts'
@@ -21,7 +21,7 @@ const NewBuildRun = Type.Object({
   name: maybe(Label),
   output_image: maybe(ImageReference),
   output_secret: maybe(DnsName),
-  service_account: maybe(Type.Enum(['default', 'manager', 'reader', 'writer', 'none'])),
+  service_account: maybe(Type.Enum(SERVICE_ACCOUNTS)),
   ...buildSettings,
 })
 const ListedByBuild = Type.Object({ ...Listed.properties, build_name: Type.Optional(Type.String()) })

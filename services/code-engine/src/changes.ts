@@ -148,6 +148,7 @@ export function componentOf(project: ProjectRow, { name }: { readonly name: stri
     region: project.region,
     componentType,
     componentName: name,
+    namespace: project.subdomain,
   }
 }
 

@@ -50,9 +50,11 @@ export function appEndpoints(
   return { endpoint: visibility === 'public' ? origin(`${base}.${settings.domain}`, settings.publicPort()) : hidden, internal }
 }
 
-/** Hosts that no user may map: the platform's own, and those of IBM that it answers for. */
+/** Hosts that no user may map: the platform's own, and those of IBM and of a cluster that it answers for. */
 export function isReserved(host: string, domain: string): boolean {
-  return [domain, 'cloud.ibm.com', 'appdomain.cloud', 'svc.cluster.local', 'localhost'].some((known) => host === known || host.endsWith(`.${known}`))
+  return [domain, 'cloud.ibm.com', 'appdomain.cloud', 'svc.cluster.local', 'svc', 'kubernetes.default', 'localhost'].some(
+    (known) => host === known || host.endsWith(`.${known}`),
+  )
 }
 
 function origin(host: string, port: number): string {

@@ -11,7 +11,8 @@ import { onEdgeEvent } from './edge-events.ts'
 import { allItems } from './items.ts'
 import { type Reports, recordIndices } from './job-runs/outcomes.ts'
 import { createJobs } from './background-jobs.ts'
-import { routes, routesV1 } from './routes.ts'
+import { kubernetesDialect } from './kubernetes/dialect.ts'
+import { kubernetesRoutes, routes, routesV1 } from './routes.ts'
 import type { Component, Deps, Platform, Settings, Tables } from './service.ts'
 
 export { CODES } from './errors.ts'
@@ -24,6 +25,8 @@ export type CodeEngine = {
   readonly service: Service
   /** v1, whose two operations answer 501. */
   readonly serviceV1: Service
+  /** What instances find of Kubernetes' API, at /kubernetes: its callers come with the tokens of service accounts. */
+  readonly kubernetes: Service
   readonly jobs: Record<string, JobHandler>
   /** Everything the edge must know of this service, for a snapshot. */
   items(): Promise<Item[]>
@@ -48,6 +51,14 @@ export function createCodeEngine(options: { world: World; store: Store; vault: V
   return {
     service: { prefix: '/codeengine/v2', routes, dialect, deps, resource, maxBytes: MAX_BYTES },
     serviceV1: { prefix: '/codeengine/v1', routes: routesV1, dialect, deps, resource },
+    kubernetes: {
+      prefix: '/kubernetes',
+      routes: kubernetesRoutes,
+      dialect: kubernetesDialect,
+      deps,
+      resource: () => ({ service: 'codeengine' }),
+      maxBytes: MAX_BYTES,
+    },
     jobs: createJobs(deps),
     items: async () => await allItems(deps),
     onEdgeEvent: async (event) => await onEdgeEvent(deps, event),

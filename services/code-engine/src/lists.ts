@@ -14,6 +14,11 @@ export function pageOf(query: PageQuery): { limit: number; after: string } {
 
 const START = 'after:'
 
+/** What `start` of the page behind the row of this name is. */
+export function startAfter(name: string): string {
+  return Buffer.from(START + name).toString('base64url')
+}
+
 /** A list in Code Engine's form. `rows` may hold one more than the page: then there is a next one. `next` is left out on the last page. */
 export function toList<Row extends { readonly name: string }, Shape>(
   key: string,
@@ -23,7 +28,7 @@ export function toList<Row extends { readonly name: string }, Shape>(
   const { limit } = pageOf(options.query)
   const shown = rows.slice(0, limit)
   const last = shown.at(-1)
-  const start = rows.length > limit && last !== undefined ? Buffer.from(START + last.name).toString('base64url') : undefined
+  const start = rows.length > limit && last !== undefined ? startAfter(last.name) : undefined
   return {
     [key]: shown.map(options.toShape),
     limit,

@@ -15,6 +15,10 @@ export const ImageReference = Type.String({
 })
 export const Quantity = Type.String({ minLength: 1, maxLength: 10, pattern: '^([0-9.]+)([eEinumkKMGTPB]*)$' })
 
+/** The accounts that every project has, by their short names. */
+export const SERVICE_ACCOUNTS = ['default', 'manager', 'reader', 'writer', 'none'] as const
+export type ServiceAccount = (typeof SERVICE_ACCOUNTS)[number]
+
 const KEY = /^[-._a-zA-Z0-9]{1,253}$/
 
 /** A key becomes the name of a file and of a variable: `.`, and what begins with `..`, would be other folders. */

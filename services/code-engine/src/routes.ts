@@ -15,6 +15,8 @@ import * as projects from './projects.ts'
 import * as restarts from './restarts.ts'
 import * as secrets from './secrets.ts'
 
+export { kubernetesRoutes } from './kubernetes/routes.ts'
+
 const P = '/projects/:project_id'
 const READ = 'codeengine.tenant.entities.read'
 const CREATE = 'codeengine.tenant.entities.create'

@@ -163,6 +163,8 @@ export type Component = {
   readonly region: string
   readonly componentType: 'application' | 'job'
   readonly componentName: string
+  /** The project's in Kubernetes: its subdomain. */
+  readonly namespace: string
 }
 
 export type NewInstance = {

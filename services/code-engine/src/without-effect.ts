@@ -5,7 +5,6 @@ type Member = { readonly why: string; /** Values that say nothing: what would ha
 export const RUN_MEMBERS: Readonly<Record<string, Member>> = {
   image_secret: { why: 'images are built and kept on this machine: nothing is pulled from a registry', neutral: [null, ''] },
   run_as_user: { why: 'the platform gives each component a user of its own', neutral: [null, 0] },
-  run_service_account: { why: 'there is no Kubernetes behind this engine for which it would stand', neutral: [null, 'default', 'none'] },
   scale_cpu_limit: { why: 'instances share the processors of this machine without limits', neutral: [null] },
   scale_ephemeral_storage_limit: { why: 'instances share the disk of this machine without limits', neutral: [null] },
 }

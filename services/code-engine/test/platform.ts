@@ -57,25 +57,26 @@ export async function startPlatform(options: Options = {}) {
   }
   mountService(app, codeEngine.service, { world, store, guard })
   mountService(app, codeEngine.serviceV1, { world, store, guard })
+  mountService(app, codeEngine.kubernetes, { world, store, guard })
   await app.ready()
   const runner = createRunner({ store, world, handlers: codeEngine.jobs, owner: 'test', alone: true })
-  const call = callsOf(app)
-  return { world, store, vault, edge, instances, codeEngine, app, call, runJobs: () => runner.runOnce() }
+  const [call, kubernetes] = [callsOf(app, '/codeengine/v2'), callsOf(app, '/kubernetes')]
+  return { world, store, vault, edge, instances, codeEngine, app, call, kubernetes, runJobs: () => runner.runOnce() }
 }
 
 export type Test = Awaited<ReturnType<typeof startPlatform>>
 
 type Call = { readonly body?: unknown; readonly match?: string; readonly type?: string; readonly token?: string; readonly raw?: boolean }
 
-function callsOf(app: ReturnType<typeof createServer>) {
+function callsOf(app: ReturnType<typeof createServer>, prefix: string) {
   return async (method: string, url: string, options: Call = {}) => {
     const type = options.type ?? (method === 'PATCH' ? 'application/merge-patch+json' : 'application/json')
     const reply = await app.inject({
       method: method as 'GET',
-      url: `/codeengine/v2${url}`,
+      url: `${prefix}${url}`,
       headers: {
         host: 'api.local:1',
-        authorization: `Bearer ${options.token ?? 'me'}`,
+        ...(options.token === '' ? {} : { authorization: `Bearer ${options.token ?? 'me'}` }),
         ...(options.match === undefined ? {} : { 'if-match': options.match }),
         ...(options.body === undefined ? {} : { 'content-type': type }),
       },

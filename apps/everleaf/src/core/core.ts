@@ -95,6 +95,7 @@ async function start(options: CoreArguments, around: CoreSurroundings, world: Wo
     objectStorage.service,
   ])
     mountService(server, service, platform)
+  mountService(server, codeEngine.kubernetes, { ...platform, guard: iam.accountGuard })
   const { promise: edgeIsThere, resolve: edgeCame } = Promise.withResolvers<void>()
   server.server.on('upgrade', (request, socket) => {
     if (request.url !== LINK_PATH || request.headers.upgrade !== LINK_PROTOCOL) return void socket.destroy()
@@ -280,10 +281,12 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
     world,
     items: items.all,
     offered: {
-      async token({ workload, instance }) {
+      async token({ workload, instance, serviceAccount }) {
         const component = await codeEngine.componentOf(workload)
         if (component === undefined) throw new Error(`there is no component behind ${workload}`)
-        const { token, issuedAt, expiresAt } = iam.computeResourceToken({ ...component, instance })
+        const subject = { ...component, instance }
+        const issued = serviceAccount === undefined ? iam.computeResourceToken(subject) : iam.serviceAccountToken({ ...subject, serviceAccount })
+        const { token, issuedAt, expiresAt } = issued
         return { token, issuedAt: issuedAt * 1_000, expiresAt: expiresAt * 1_000 }
       },
       indices: ({ runs }) => codeEngine.recordIndices(runs),

@@ -1,6 +1,17 @@
 import type { Difference, Item } from '@everleaf/link'
 import type { Config } from '../config.ts'
-import { apiHosts, appSuffixes, bucketHosts, hostItem, PLATFORM_CERTIFICATE, platformNames, secretsManagerHosts } from './names.ts'
+import {
+  apiHosts,
+  appSuffixes,
+  bucketHosts,
+  CLUSTER_CERTIFICATE,
+  CLUSTER_NAMES,
+  clusterHostItem,
+  hostItem,
+  PLATFORM_CERTIFICATE,
+  platformNames,
+  secretsManagerHosts,
+} from './names.ts'
 import type { PlatformPki } from './platform-pki.ts'
 
 type Instance = { readonly guid: string; readonly region: string }
@@ -29,11 +40,14 @@ export function itemsOf({ codeEngine, resourceController, objectStorage, pki, co
         platformCertificate: PLATFORM_CERTIFICATE,
         appSuffixes: appSuffixes(config),
         caCertificate: pki.ca,
+        clusterCaCertificate: pki.clusterCa,
       }
       return [
         { kind: 'settings', key: 'platform', value: settings },
         { kind: 'certificate', key: PLATFORM_CERTIFICATE, value: platform },
+        { kind: 'certificate', key: CLUSTER_CERTIFICATE, value: await pki.clusterCertificate() },
         ...itemsOfHosts(apiHosts(config)),
+        ...CLUSTER_NAMES.map((host): Item => ({ kind: 'host', key: host, value: clusterHostItem() })),
         ...managers.flatMap(managerItems),
         ...(await objectStorage.buckets()).flatMap(bucketItems),
         ...(await codeEngine.items()),

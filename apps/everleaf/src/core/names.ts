@@ -1,6 +1,10 @@
 import type { HostItem } from '@everleaf/link'
 
 export const PLATFORM_CERTIFICATE = 'platform'
+/** Of the cluster's authority, which is not the platform's: see platform-pki.ts. */
+export const CLUSTER_CERTIFICATE = 'cluster'
+/** The names of the API of Kubernetes, in instances only. */
+export const CLUSTER_NAMES = ['kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'] as const
 
 /** IBM Cloud's regions: one machine answers under the names of all of them. */
 const REGIONS = ['au-syd', 'br-sao', 'ca-mon', 'ca-tor', 'eu-de', 'eu-es', 'eu-gb', 'in-che', 'in-mum', 'jp-osa', 'jp-tok', 'us-east', 'us-south'] as const
@@ -68,6 +72,11 @@ export function bucketHosts({ name, location }: { readonly name: string; readonl
 
 export function hostItem({ host: _, ...to }: ApiHost): HostItem {
   return { listener: 'any', certificate: PLATFORM_CERTIFICATE, to: { kind: 'api', ...to } }
+}
+
+/** Not on the public door: who is not on this machine has no business there. */
+export function clusterHostItem(): HostItem {
+  return { listener: 'private', certificate: CLUSTER_CERTIFICATE, to: { kind: 'api', prefix: '/kubernetes' } }
 }
 
 /** What the platform's own certificate is for: all API names, and the names of instances by wildcard. */

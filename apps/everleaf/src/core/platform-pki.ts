@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import type { CertificateItem } from '@everleaf/link'
 import type { Migration, Store, Vault } from '@everleaf/store'
 import type { World } from '@everleaf/world'
+import { CLUSTER_CERTIFICATE, CLUSTER_NAMES } from './names.ts'
 
 /** The platform's own authority and the certificates it issues for the platform's own names. */
 export type PlatformPki = {
@@ -9,16 +10,22 @@ export type PlatformPki = {
   readonly ca: string
   /** A certificate for these names, issued once and again when a third of its life is left. The key names it for ever. */
   certificateFor(key: string, names: readonly string[]): Promise<CertificateItem>
+  /** PEM of the authority of Kubernetes' names, which instances have beside their service account's token and trust for nothing else. */
+  readonly clusterCa: string
+  /** A certificate for Kubernetes' names by that authority, as `certificateFor` gives one. */
+  clusterCertificate(): Promise<CertificateItem>
   /** A certificate that the caller keeps. */
   issue(names: readonly string[]): Promise<CertificateItem>
 }
 
 type Row = { key: string; names: string; not_before: number; not_after: number; sealed: string }
 type Tables = { platform_certificates: Row }
+type Authority = Pair & { readonly name: string }
 type Pair = { readonly certificate: string; readonly privateKey: string; readonly fingerprint: string; readonly notBefore: Date; readonly notAfter: Date }
 
 const SCOPE = 'platform'
 const CA_KEY = 'ca'
+const CLUSTER_CA_KEY = 'cluster-ca'
 const DAY_MS = 24 * 60 * 60 * 1_000
 const CA_LIFE_MS = 10 * 365 * DAY_MS
 // Browsers refuse longer ones even from private authorities (398 days).
@@ -39,7 +46,12 @@ export const migrations: Readonly<Record<string, Migration>> = {
   },
 }
 
-/** Opens the authority, or makes it at the first start: name-constrained to the platform's names and loopback (design §3). */
+const LOOPBACK = ['127.0.0.0/8', '::1/128']
+
+/**
+ * Opens the authorities, or makes them at the first start: the platform's is name-constrained to the platform's names and loopback (design §3). That of
+ * the names of Kubernetes is another one, as a cluster's is: the platform's would have to be made anew for them, and everybody to trust it anew.
+ */
 export async function openPlatformPki(options: { store: Store; vault: Vault; world: World; domain: string }): Promise<PlatformPki> {
   const { store, vault, world } = options
   const load = async (key: string): Promise<{ row: Row; pair: Pair } | undefined> => {
@@ -60,24 +72,31 @@ export async function openPlatformPki(options: { store: Store; vault: Vault; wor
         .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
         .execute()
     })
-  const name = `Everleaf platform authority ${options.domain}`
-  const made = await load(CA_KEY)
-  const ca = made?.pair ?? (await makeAuthority(name, options))
-  if (made === undefined) await save(CA_KEY, [], ca)
-  const issue = async (names: readonly string[]): Promise<Pair> => {
-    const { issueLeaf } = await import('@everleaf/pki/issue')
-    return await issueLeaf({ authority: { ...ca, name }, names, now: world.now(), from: world.validFrom(), lifeMs: LEAF_LIFE_MS, algorithm: 'ecdsa' })
+  const authority = async (key: string, name: string, dns: readonly string[]): Promise<Authority> => {
+    const made = await load(key)
+    const pair = made?.pair ?? (await makeAuthority(name, dns, world))
+    if (made === undefined) await save(key, [], pair)
+    return { ...pair, name }
   }
+  const issue = async (by: Authority, names: readonly string[]): Promise<Pair> => {
+    const { issueLeaf } = await import('@everleaf/pki/issue')
+    return await issueLeaf({ authority: by, names, now: world.now(), from: world.validFrom(), lifeMs: LEAF_LIFE_MS, algorithm: 'ecdsa' })
+  }
+  const kept = async (by: Authority, key: string, names: readonly string[]): Promise<CertificateItem> => {
+    const known = await load(`leaf:${key}`)
+    if (known !== undefined && known.row.names === names.join(' ') && world.now() < dueAt(known.pair)) return item(known.pair, by.certificate)
+    const pair = await issue(by, names)
+    await save(`leaf:${key}`, names, pair)
+    return item(pair, by.certificate)
+  }
+  const ca = await authority(CA_KEY, `Everleaf platform authority ${options.domain}`, [options.domain, 'cloud.ibm.com', 'appdomain.cloud', 'localhost'])
+  const cluster = await authority(CLUSTER_CA_KEY, 'Everleaf cluster authority', CLUSTER_NAMES)
   return {
     ca: ca.certificate,
-    issue: async (names) => item(await issue(names), ca.certificate),
-    async certificateFor(key, names) {
-      const known = await load(`leaf:${key}`)
-      if (known !== undefined && known.row.names === names.join(' ') && world.now() < dueAt(known.pair)) return item(known.pair, ca.certificate)
-      const pair = await issue(names)
-      await save(`leaf:${key}`, names, pair)
-      return item(pair, ca.certificate)
-    },
+    clusterCa: cluster.certificate,
+    issue: async (names) => item(await issue(ca, names), ca.certificate),
+    certificateFor: (key, names) => kept(ca, key, names),
+    clusterCertificate: () => kept(cluster, CLUSTER_CERTIFICATE, CLUSTER_NAMES),
   }
 }
 
@@ -91,9 +110,9 @@ function dueAt({ notBefore, notAfter }: { notBefore: Date; notAfter: Date }): Da
   return new Date(notAfter.getTime() - (notAfter.getTime() - notBefore.getTime()) / 3)
 }
 
-async function makeAuthority(name: string, { world, domain }: { world: World; domain: string }): Promise<Pair> {
+async function makeAuthority(name: string, dns: readonly string[], world: World): Promise<Pair> {
   const { createAuthority } = await import('@everleaf/pki/issue')
-  const constraints = { dns: [domain, 'cloud.ibm.com', 'appdomain.cloud', 'localhost'], ip: ['127.0.0.0/8', '::1/128'] }
+  const constraints = { dns, ip: LOOPBACK }
   return await createAuthority({ name, now: world.now(), from: world.validFrom(), lifeMs: CA_LIFE_MS, algorithm: 'ecdsa', constraints })
 }
 

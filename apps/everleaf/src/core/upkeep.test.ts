@@ -10,7 +10,7 @@ import { upkeepOf } from './upkeep.ts'
 
 const DAY_MS = 86_400_000
 
-test("the platform's own certificate is renewed when a third of its life is left, and handed to the edge", async () => {
+test("the platform's own certificates are renewed when a third of their life is left, and handed to the edge", async () => {
   const world = testWorld()
   const store = await openStore({ file: ':memory:', world, migrations: { ...jobMigrations, ...migrations } })
   const { config } = readConfig([], {})
@@ -20,18 +20,19 @@ test("the platform's own certificate is renewed when a third of its life is left
   await upkeep.schedule()
   await upkeep.schedule()
   const runner = createRunner({ store, world, handlers: upkeep.jobs, owner: 'test', alone: true })
-  const served = () => {
-    const item = told.at(-1)?.upserts[0]
-    return item?.kind === 'certificate' ? item.value.fingerprint : undefined
-  }
+  const served = () => (told.at(-1)?.upserts ?? []).map((item) => (item.kind === 'certificate' ? [item.key, item.value.fingerprint] : []))
   assert.equal(await runner.runOnce(), 1)
   const first = served()
-  assert.ok(first)
+  assert.deepEqual(
+    first.map(([key]) => key),
+    ['platform', 'cluster'],
+  )
   await world.advance(260 * DAY_MS)
   assert.equal(await runner.runOnce(), 0)
   await world.advance(6 * DAY_MS)
   assert.equal(await runner.runOnce(), 1)
-  assert.notEqual(served(), first)
+  const second = served()
+  for (const [at, one] of first.entries()) assert.notEqual(second[at]?.[1], one[1])
   assert.equal(told.length, 2)
   await store.close()
 })

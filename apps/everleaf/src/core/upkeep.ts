@@ -3,7 +3,7 @@ import type { Difference } from '@everleaf/link'
 import type { Store } from '@everleaf/store'
 import type { World } from '@everleaf/world'
 import type { Config } from '../config.ts'
-import { PLATFORM_CERTIFICATE, platformNames } from './names.ts'
+import { CLUSTER_CERTIFICATE, PLATFORM_CERTIFICATE, platformNames } from './names.ts'
 import { type PlatformPki, renewalDue } from './platform-pki.ts'
 
 type Options = {
@@ -17,7 +17,7 @@ type Options = {
 const RENEW = 'platform.renew-certificate'
 const RETRY_MS = 60_000
 
-/** What the platform does for itself, in time: its own certificate is renewed and swapped in like any other. */
+/** What the platform does for itself, in time: its own certificates are renewed and swapped in like any other. */
 export function upkeepOf({ world, store, pki, config, apply }: Options): {
   readonly jobs: Readonly<Record<string, JobHandler>>
   /** Sees to it that the jobs are there. */
@@ -29,9 +29,12 @@ export function upkeepOf({ world, store, pki, config, apply }: Options): {
         concurrency: 1,
         nextAttempt: (_failures, now) => new Date(now.getTime() + RETRY_MS),
         async run() {
-          const value = await pki.certificateFor(PLATFORM_CERTIFICATE, platformNames(config))
-          apply({ upserts: [{ kind: 'certificate', key: PLATFORM_CERTIFICATE, value }], deletes: [] })
-          return { again: renewalDue(value) }
+          const renewed = [
+            { kind: 'certificate', key: PLATFORM_CERTIFICATE, value: await pki.certificateFor(PLATFORM_CERTIFICATE, platformNames(config)) },
+            { kind: 'certificate', key: CLUSTER_CERTIFICATE, value: await pki.clusterCertificate() },
+          ] as const
+          apply({ upserts: renewed, deletes: [] })
+          return { again: new Date(Math.min(...renewed.map(({ value }) => renewalDue(value).getTime()))) }
         },
       },
     },

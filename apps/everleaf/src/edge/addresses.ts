@@ -3,13 +3,14 @@ import type { HostLine } from '@everleaf/engine'
 import type { Timer, World } from '@everleaf/world'
 import type { EdgeState } from './state.ts'
 
-/** The platform's own loopback address, 127.83.x.y, the same for the same home: its port 443 stands for IBM's fixed names in instances. */
+/** The platform's own loopback address, 127.83.x.y, the same for the same home: its port 443 stands for IBM's and Kubernetes' fixed names in instances. */
 export function ownAddress(home: string): string {
   const digest = createHash('sha256').update(home).digest()
   return `127.83.${digest.readUInt8(0)}.${1 + (digest.readUInt8(1) % 254)}`
 }
 
 const MAX_NAMES = 2_000
+const KUBERNETES = /^kubernetes\.default(\.svc(\.cluster\.local)?)?$/
 /** Names come in bursts: files are written once for each. */
 const FOLLOW_MS = 500
 
@@ -54,7 +55,7 @@ export function hostLines(state: Pick<EdgeState, 'get' | 'all'>, addresses: Reac
   const cluster: string[] = []
   for (const [name, { listener, to }] of state.all('host')) {
     if (name.startsWith('*.')) continue
-    const isFixed = name.endsWith('.cloud.ibm.com') || name.endsWith('.appdomain.cloud')
+    const isFixed = name.endsWith('.cloud.ibm.com') || name.endsWith('.appdomain.cloud') || KUBERNETES.test(name)
     if (listener === 'project') {
       if (to.kind === 'workload' && state.get('workload', to.workload)?.projectId === projectId) cluster.push(name)
     } else if (isFixed) fixed.push(name)

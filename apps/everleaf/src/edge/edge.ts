@@ -7,7 +7,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { BuildFailed, createJobPool, createPool, type Engine, type InstanceSpec, type JobPool, type Pool } from '@everleaf/engine'
 import { createLocalEngine } from '@everleaf/engine-local'
 import { createGateway, createTable, type Gateway, ListenError, type Listening, type Table } from '@everleaf/gateway'
-import { type BuildOutcome, createEdgeSide, type Difference, type EdgeCalls, type EdgeSide, type Item } from '@everleaf/link'
+import { type BuildOutcome, createEdgeSide, type Difference, type EdgeCalls, type EdgeSide, type Item, type ServiceAccountSpec } from '@everleaf/link'
 import type { World } from '@everleaf/world'
 import type { Config } from '../config.ts'
 import { type Home, prepareHome, rootKey, WrongMachine } from '../home.ts'
@@ -340,13 +340,14 @@ function jobSpec(which: { run: string; index: number; retries: number; instance:
   }
 }
 
-type Placed = { image: string; projectId: string; mounts: readonly { path: string; mount: string }[] } & Pick<
+type Placed = { image: string; projectId: string; serviceAccount?: ServiceAccountSpec | undefined; mounts: readonly { path: string; mount: string }[] } & Pick<
   InstanceSpec,
   'commands' | 'arguments' | 'memoryBytes'
 >
 
 /** What instances of apps and of jobs have in common. */
 function placeSpec(placed: Placed, { state, mounts, home, hosts }: SpecParts) {
+  const settings = state.get('settings', 'platform')
   return {
     image: join(home.data, 'images', placed.image),
     commands: placed.commands,
@@ -357,8 +358,12 @@ function placeSpec(placed: Placed, { state, mounts, home, hosts }: SpecParts) {
       return item === undefined ? [] : [{ path, directory: mounts.folderOf(mount, item) }]
     }),
     token: undefined,
+    serviceAccount:
+      placed.serviceAccount === undefined || settings?.clusterCaCertificate === undefined
+        ? undefined
+        : { token: '', namespace: placed.serviceAccount.namespace, ca: settings.clusterCaCertificate },
     hosts: () => hosts.of(placed.projectId),
-    trust: state.get('settings', 'platform')?.caCertificate ?? '',
+    trust: settings?.caCertificate ?? '',
   }
 }
 

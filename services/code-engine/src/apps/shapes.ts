@@ -2,7 +2,7 @@ import { ApiError } from '@everleaf/http'
 import { type Static, Type } from 'typebox'
 import { type EnvVariable, PLATFORM_NAMES } from '../environment.ts'
 import { CODES } from '../errors.ts'
-import { AppName, DnsName, ImageReference, maybe, Quantity } from '../patterns.ts'
+import { AppName, DnsName, ImageReference, maybe, Quantity, SERVICE_ACCOUNTS, type ServiceAccount } from '../patterns.ts'
 import { sizeFault } from '../sizes.ts'
 
 const NAME = '^[-._a-zA-Z0-9]+$'
@@ -43,7 +43,7 @@ const settings = {
   run_commands: maybe(Texts),
   run_compute_resource_token_enabled: maybe(Type.Boolean()),
   run_env_variables: maybe(Type.Array(EnvVar, { maxItems: 100 })),
-  run_service_account: maybe(Type.Enum(['default', 'manager', 'reader', 'writer', 'none'])),
+  run_service_account: maybe(Type.Enum(SERVICE_ACCOUNTS)),
   run_volume_mounts: maybe(Type.Array(VolumeMount, { maxItems: 100 })),
   scale_concurrency: maybe(whole(1, 1_000)),
   scale_concurrency_target: maybe(whole(1, 1_000)),
@@ -77,7 +77,7 @@ export type AppSettings = {
   readonly run_commands: readonly string[]
   readonly run_compute_resource_token_enabled: boolean
   readonly run_env_variables: readonly EnvVariable[]
-  readonly run_service_account: string
+  readonly run_service_account: ServiceAccount
   readonly run_volume_mounts: readonly MountSettings[]
   readonly scale_concurrency: number
   readonly scale_concurrency_target: number

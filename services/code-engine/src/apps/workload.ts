@@ -1,7 +1,8 @@
-import type { Item, MountItem, ProbeSpec, RevisionSpec, WorkloadItem } from '@everleaf/link'
+import type { Item, MountItem, ProbeSpec, RevisionSpec, ServiceAccountSpec, WorkloadItem } from '@everleaf/link'
 import type { Entries } from '../data-entries.ts'
 import { type Find, type Kind, referenceOf, resolveEnvironment } from '../environment.ts'
 import { appHosts, VISIBILITY } from '../hosts.ts'
+import type { ServiceAccount } from '../patterns.ts'
 import type { AppRow, Deps, ProjectRow, RevisionRow } from '../service.ts'
 import { quantity } from '../sizes.ts'
 import { type AppSettings, type ProbeSettings, readStored } from './shapes.ts'
@@ -61,6 +62,12 @@ export function toMount(place: { projectId: string; kind: Kind; name: string }, 
   return { kind: 'mount', key: mountKey(place.projectId, place.kind, place.name), value }
 }
 
+/** Who the instances are in the project's namespace of Kubernetes; undefined: nobody. */
+export function serviceAccountOf(settings: { readonly run_service_account: ServiceAccount }, { subdomain }: ProjectRow): ServiceAccountSpec | undefined {
+  const name = settings.run_service_account
+  return name === 'none' ? undefined : { name, namespace: subdomain }
+}
+
 /** The six variables that `computed_env_variables` shows. */
 export function computedEnv(app: string, project: ProjectRow, { settings }: Deps): (readonly [string, string])[] {
   return [
@@ -96,6 +103,7 @@ function toSpec(
     env,
     mounts: settings.run_volume_mounts.map(({ type, mount_path, reference }) => ({ path: mount_path, mount: mountKey(project.id, type, reference) })),
     token: settings.run_compute_resource_token_enabled,
+    serviceAccount: serviceAccountOf(settings, project),
     port: settings.image_port,
     memoryBytes: quantity(settings.scale_memory_limit),
     cpus: quantity(settings.scale_cpu_limit),

@@ -1,5 +1,5 @@
 import type { Item, JobRunItem } from '@everleaf/link'
-import { mountKey, toMount } from '../apps/workload.ts'
+import { mountKey, serviceAccountOf, toMount } from '../apps/workload.ts'
 import { type Find, type Kind, JOB_PLATFORM_NAMES, referenceOf, resolveEnvironment } from '../environment.ts'
 import { readStored } from '../jobs/shapes.ts'
 import type { Deps, JobIndexRow, JobRunRow, ProjectRow } from '../service.ts'
@@ -64,6 +64,7 @@ export function toItem(
     env,
     mounts: settings.run_volume_mounts.map(({ type, mount_path, reference }) => ({ path: mount_path, mount: mountKey(project.id, type, reference) })),
     token: settings.run_compute_resource_token_enabled,
+    serviceAccount: serviceAccountOf(settings, project),
     memoryBytes: quantity(settings.scale_memory_limit),
     cpus: quantity(settings.scale_cpu_limit),
     indices: unfinished(run, rows),

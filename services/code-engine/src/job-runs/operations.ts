@@ -25,18 +25,7 @@ export const list = lookup({
   query: ListedByJob,
   async run({ db, deps, baseUrl }, { params, query }) {
     const project = await activeProject(db, params)
-    const { limit, after } = pageOf(query)
-    const job = query.job_name
-    const rows = await db
-      .selectFrom('ce_job_runs')
-      .selectAll()
-      .where('project_id', '=', project.id)
-      .where('name', '>', after)
-      .$if(job !== undefined, (found) => found.where('job_name', '=', job ?? ''))
-      .orderBy('name')
-      .limit(limit + 1)
-      .execute()
-    const indices = await indicesOf(db, rows)
+    const { rows, indices } = await findPage(db, project, { ...pageOf(query), job: query.job_name })
     const href = `${baseUrl}/projects/${project.id}/job_runs`
     const view = { project, deps, baseUrl, version: query.version }
     // Each index of each run by itself would be megabytes: they stand in the run's own answer.
@@ -51,38 +40,10 @@ export const create = operation({
   withoutEffect: withoutEffect(RUN_MEMBERS),
   status: 202,
   async run(context, { params, query, body }) {
-    const { db, deps, world, baseUrl } = context
+    const { db, deps, baseUrl } = context
     const project = await activeProject(db, params)
-    const job = body.job_name ? await findJob(db, project.id, body.job_name) : undefined
-    checkTogether(body, job)
-    await requireRoom(context, project.id, 'jobRuns')
-    const settings = toStored(mergePatch(job === undefined ? {} : JSON.parse(job.settings), settingsOf(body)), body)
-    const resolved = await resolveImage(db, project.id, readStored(settings).image_reference)
-    const row: JobRunRow = {
-      id: world.id(),
-      project_id: project.id,
-      name: body.name ?? runName(job?.name ?? '', deps),
-      job_id: job?.id ?? null,
-      job_name: job?.name ?? null,
-      settings,
-      array_size: body.scale_array_size_variable_override ?? null,
-      size: allIndices({ settings }).length,
-      image: resolved.image,
-      build: resolved.build,
-      build_run: resolved.build_run,
-      status: 'pending',
-      message: resolved.message,
-      started_at: null,
-      completed_at: null,
-      summary: null,
-      details: null,
-      created_at: world.now().getTime(),
-    }
-    const submitted = resolved.status === 'failed' ? neverRun(row) : row
-    await insert(db, submitted)
-    if (isOver(submitted)) await keepUntilPurged(context, submitted)
-    else handOver(context, await refreshRun(context, project, submitted))
-    return toShape(await find(db, project.id, row.name), [], { project, deps, baseUrl, version: query.version, withIndices: true })
+    const row = await submit(context, project, body)
+    return toShape(row, [], { project, deps, baseUrl, version: query.version, withIndices: true })
   },
 })
 
@@ -103,12 +64,69 @@ export const remove = operation({
   status: 202,
   async run(context, { params }) {
     const project = await activeProject(context.db, params)
-    handOver(context, await runsGone(context, project, [await find(context.db, project.id, params.name ?? '')]))
+    await drop(context, project, params.name ?? '')
     return undefined
   },
 })
 
 // rows
+/** Takes in a run whose body has its shape; the row as it is then. */
+export async function submit(change: Change, project: ProjectRow, body: Static<typeof NewJobRun>): Promise<JobRunRow> {
+  const { db, deps } = change
+  const job = body.job_name ? await findJob(db, project.id, body.job_name) : undefined
+  checkTogether(body, job)
+  await requireRoom(change, project.id, 'jobRuns')
+  const settings = toStored(mergePatch(job === undefined ? {} : JSON.parse(job.settings), settingsOf(body)), body)
+  const resolved = await resolveImage(db, project.id, readStored(settings).image_reference)
+  const row: JobRunRow = {
+    id: deps.world.id(),
+    project_id: project.id,
+    name: body.name ?? `${(job?.name ?? '').slice(0, 40)}-jobrun-${randomSuffix(deps)}`,
+    job_id: job?.id ?? null,
+    job_name: job?.name ?? null,
+    settings,
+    array_size: body.scale_array_size_variable_override ?? null,
+    size: allIndices({ settings }).length,
+    image: resolved.image,
+    build: resolved.build,
+    build_run: resolved.build_run,
+    status: 'pending',
+    message: resolved.message,
+    started_at: null,
+    completed_at: null,
+    summary: null,
+    details: null,
+    created_at: deps.world.now().getTime(),
+  }
+  const submitted = resolved.status === 'failed' ? neverRun(row) : row
+  await insert(db, submitted)
+  if (isOver(submitted)) await keepUntilPurged(change, submitted)
+  else handOver(change, await refreshRun(change, project, submitted))
+  return await find(db, project.id, row.name)
+}
+
+/** Removes a run and stops what runs of it; the row as it was. */
+export async function drop(change: Change, project: ProjectRow, name: string): Promise<JobRunRow> {
+  const row = await find(change.db, project.id, name)
+  handOver(change, await runsGone(change, project, [row]))
+  return row
+}
+
+/** Runs of a project by name, one more than the page has where there is one, with the indices of those that are not over. */
+export async function findPage(db: Kysely<Tables>, { id }: ProjectRow, page: { limit: number; after: string; job?: string | undefined }) {
+  const { limit, after, job } = page
+  const rows = await db
+    .selectFrom('ce_job_runs')
+    .selectAll()
+    .where('project_id', '=', id)
+    .where('name', '>', after)
+    .$if(job !== undefined, (found) => found.where('job_name', '=', job ?? ''))
+    .orderBy('name')
+    .limit(limit + 1)
+    .execute()
+  return { rows, indices: await indicesOf(db, rows) }
+}
+
 /** What goes together: a job's run has the job's image, secret and service account; a run of its own has a name and an image. */
 function checkTogether(body: Static<typeof NewJobRun>, job: JobRow | undefined): void {
   if (job === undefined) {
@@ -122,10 +140,9 @@ function checkTogether(body: Static<typeof NewJobRun>, job: JobRow | undefined):
     throw invalid('image_reference', 'is not the one of the job: leave it out, or update the job')
 }
 
-// IBM's form: <job>-jobrun-<5 characters>, at most 53 in all.
-function runName(job: string, { world }: Deps): string {
-  const suffix = [...world.randomBytes(5)].map((byte) => (byte % 36).toString(36)).join('')
-  return `${job.slice(0, 40)}-jobrun-${suffix}`
+/** Five characters, as at the end of IBM's names of runs (`<job>-jobrun-<suffix>`, at most 53 in all). */
+export function randomSuffix({ world }: Pick<Deps, 'world'>): string {
+  return [...world.randomBytes(5)].map((byte) => (byte % 36).toString(36)).join('')
 }
 
 /** A run whose image nobody can get: over before it began. */

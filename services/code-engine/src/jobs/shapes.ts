@@ -4,7 +4,7 @@ import { envVariable, EnvVar, type MountSettings, Texts, VolumeMount, volumeMoun
 import { parseArraySpec } from '../array-spec.ts'
 import { type EnvVariable, JOB_PLATFORM_NAMES } from '../environment.ts'
 import { CODES } from '../errors.ts'
-import { DnsName, ImageReference, Label, maybe, Quantity } from '../patterns.ts'
+import { DnsName, ImageReference, Label, maybe, Quantity, SERVICE_ACCOUNTS, type ServiceAccount } from '../patterns.ts'
 import { sizeFault } from '../sizes.ts'
 
 /** What a job and a job run have in common. */
@@ -16,7 +16,7 @@ export const jobSettings = {
   run_compute_resource_token_enabled: maybe(Type.Boolean()),
   run_env_variables: maybe(Type.Array(EnvVar, { maxItems: 100 })),
   run_mode: maybe(Type.Enum(['task', 'daemon'])),
-  run_service_account: maybe(Type.Enum(['default', 'manager', 'reader', 'writer', 'none'])),
+  run_service_account: maybe(Type.Enum(SERVICE_ACCOUNTS)),
   run_volume_mounts: maybe(Type.Array(VolumeMount, { maxItems: 100 })),
   scale_array_spec: maybe(Type.String({ minLength: 1, maxLength: 253 })),
   scale_cpu_limit: maybe(Quantity),
@@ -39,7 +39,7 @@ export type JobSettings = {
   readonly run_compute_resource_token_enabled: boolean
   readonly run_env_variables: readonly EnvVariable[]
   readonly run_mode: 'task' | 'daemon'
-  readonly run_service_account: string
+  readonly run_service_account: ServiceAccount
   readonly run_volume_mounts: readonly MountSettings[]
   readonly scale_array_spec: string
   readonly scale_cpu_limit: string
