@@ -1,76 +1,19 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
-import { createWorld } from '@everleaf/world'
-import { createPlainHttp } from '@everleaf/world/plain'
+import { test } from 'node:test'
 import { allFamilies } from '../src/ibmcloud/families.ts'
 import type { Command, Family, Flag } from '../src/ibmcloud/grammar.ts'
-import { run } from '../src/ibmcloud/run.ts'
+import { type Answer, typeAgainstFarSide } from './typed.ts'
 
 // Every command of the table with missing, extra, unknown and hostile words, in one process, against a far side that refuses, breaks or hangs up.
 
-const folder = mkdtempSync(join(tmpdir(), 'ev-'))
-const inside = join(folder, 'a', 'b')
-mkdirSync(inside, { recursive: true })
-const seen: string[] = []
-let answer: (response: ServerResponse) => void = () => {}
-const farSide = createServer((request, response) => {
-  seen.push(request.url ?? '')
-  if (request.url === '/iam/identity/token') {
-    return void response.end(JSON.stringify({ access_token: `x.${claims}.x`, expires_in: 3600 }))
-  }
-  request.resume().on('end', () => answer(response))
-})
-before(async () => {
-  process.chdir(inside)
-  await new Promise<void>((resolve) => farSide.listen(0, '127.0.0.1', resolve))
-  mkdirSync(join(folder, 'run'))
-  const { port: api } = farSide.address() as AddressInfo
-  writeFileSync(join(folder, 'run/ports.json'), JSON.stringify({ pid: process.pid, api, region: 'eu-de', domain: 'everleaf.localhost' }))
-  writeFileSync(join(folder, 'login.json'), JSON.stringify({ account: 'account', apikey: 'k', secretsManager: 'sm', eventNotifications: 'en', project: 'p' }))
-})
-after(() => {
-  farSide.closeAllConnections()
-  farSide.close()
-  process.chdir('/')
-  rmSync(folder, { recursive: true })
-})
+const { folder, inside, seen, far, type } = typeAgainstFarSide()
 
-const FAR_SIDES: Readonly<Record<string, (response: ServerResponse) => void>> = {
+const FAR_SIDES: Readonly<Record<string, Answer>> = {
   'says that it is not there': (response) => response.writeHead(404).end('{"errors":[{"code":"not_found","message":"It is not there."}]}'),
   breaks: (response) => response.writeHead(500, { 'content-type': 'text/html' }).end('<html><body>at Object.<anonymous> (/srv/app.js:1:1)</body></html>'),
   'hangs up': (response) => response.destroy(),
-}
-
-// Logged in already: most commands then ask once.
-const claims = Buffer.from(JSON.stringify({ account: { bss: 'account' }, exp: 4_000_000_000, sub: 'me' })).toString('base64url')
-const STATE = JSON.stringify({ token: { value: `x.${claims}.x`, endsAt: 4_000_000_000_000, of: 'platform account' } })
-
-async function type(words: readonly string[]) {
-  const out: string[] = []
-  const err: string[] = []
-  const stateFile = join(folder, 'state.json')
-  writeFileSync(stateFile, STATE)
-  let clockMs = 0
-  const world = createWorld({ http: createPlainHttp() })
-  const status = await run(words, {
-    // Waits pass at once.
-    world: { ...world, chance: () => 0, monotonicMs: () => clockMs, sleep: async (ms) => void (clockMs += Math.max(ms, 1_000)) },
-    env: {},
-    home: folder,
-    stateFile,
-    screen: () => ({
-      result: (text) => void out.push(text),
-      note: (text) => void out.push(text),
-      warn: (text) => void err.push(text),
-      ask: async () => undefined,
-    }),
-  })
-  return { status, out: out.join('\n'), err: err.join('\n') }
 }
 
 function check(words: readonly string[], { status, err }: Awaited<ReturnType<typeof type>>, secret?: string): void {
@@ -110,7 +53,7 @@ test('the table holds the commands of all families', () => {
 })
 
 test('every command without what it needs is wrong use, and says what is missing', async () => {
-  answer = FAR_SIDES['says that it is not there'] ?? answer
+  far.answer = FAR_SIDES['says that it is not there'] ?? far.answer
   for (const { command, words } of commands) {
     const result = await type(words)
     check(words, result)
@@ -181,11 +124,11 @@ const HOSTILE = [
   '@../x',
 ]
 
-for (const [how, far] of Object.entries(FAR_SIDES))
+for (const [how, side] of Object.entries(FAR_SIDES))
   test(`every command with hostile words ends with one clear failure where the far side ${how}`, { timeout: 300_000 }, async () => {
-    answer = far
+    far.answer = side
     for (const { command, words } of commands)
-      for (const value of far === FAR_SIDES['says that it is not there'] ? HOSTILE : HOSTILE.slice(0, 6)) {
+      for (const value of side === FAR_SIDES['says that it is not there'] ? HOSTILE : HOSTILE.slice(0, 6)) {
         const typed = [...words, ...filled(command, value)]
         check(typed, await type(typed))
       }
@@ -211,7 +154,7 @@ for (const words of [
   })
 
 test('every single option with hostile values ends with one clear failure', { timeout: 300_000 }, async () => {
-  answer = FAR_SIDES['says that it is not there'] ?? answer
+  far.answer = FAR_SIDES['says that it is not there'] ?? far.answer
   for (const { command, words } of commands)
     for (const flag of command.flags ?? []) {
       if (flag.value === undefined || flag.required === true) continue
@@ -235,7 +178,7 @@ test('every command that waits says what to do when the platform goes away meanw
     for (const flag of waits(command)) {
       let left = 9
       const going = { name: 'x', id: 'x', entity_tag: '1', status: 'deploying', status_details: {}, resources: [], region_id: 'eu-de', resource_group_id: 'g' }
-      answer = (response) => (left-- > 0 ? response.end(JSON.stringify(going)) : response.destroy())
+      far.answer = (response) => (left-- > 0 ? response.end(JSON.stringify(going)) : response.destroy())
       const useful = ['name', 'jobrun', 'application', 'buildrun', 'revision', ...(flag.name === 'build-source' ? [] : ['image'])]
       const given = (command.flags ?? [])
         .filter(({ name, required: must }) => must === true || useful.includes(name))
@@ -251,7 +194,7 @@ test('every command that waits says what to do when the platform goes away meanw
 
 test('a wait says how it goes, when that changes and every ten seconds', async () => {
   const states = [...Array.from({ length: 3 }, () => 'pending'), ...Array.from({ length: 25 }, () => 'running'), 'succeeded']
-  answer = (response) => response.end(JSON.stringify({ name: 'x', id: 'x', entity_tag: '1', status: states.length > 1 ? states.shift() : states[0] }))
+  far.answer = (response) => response.end(JSON.stringify({ name: 'x', id: 'x', entity_tag: '1', status: states.length > 1 ? states.shift() : states[0] }))
   const { status, out } = await type(['ce', 'buildrun', 'submit', '--build', 'b', '--name', 'x', '--wait'])
   assert.equal(status, 0)
   assert.match(out, /^ {2}pending\n {2}running after \d s\n {2}running after 1\d s\n {2}running after 2\d s\nOK/m)
@@ -261,8 +204,8 @@ const SECRET = /^(apikey|cr-token|from-literal|password|.*payload|.*-data|secret
 
 test('no option whose value may be a secret shows it in a failure', async () => {
   let looked = 0
-  for (const [how, far] of Object.entries(FAR_SIDES)) {
-    answer = far
+  for (const [how, side] of Object.entries(FAR_SIDES)) {
+    far.answer = side
     for (const { command, words } of commands)
       for (const flag of command.flags ?? []) {
         if (flag.value === undefined || !SECRET.test(flag.name)) continue

@@ -1,8 +1,8 @@
-import { writeFileSync } from 'node:fs'
 import { path } from '@everleaf/clients'
 import { accountOf, confirm, type Context } from '../context.ts'
 import { claimsOf } from '../api.ts'
 import type { Argument, Command, Flag, Given } from '../grammar.ts'
+import { makeIntoFile } from '../kept-file.ts'
 import { WrongUse } from '../wrong-use.ts'
 import { apiOf, clientOf, DESCRIPTION, FORCE, type Item, listing, named, OUTPUT, show } from './client.ts'
 import { serviceIdOf } from './service-ids.ts'
@@ -70,21 +70,22 @@ function create(family: Family): Command {
     async run(context, given) {
       const { screen } = context
       const { iamId } = await family.owner(context, given)
-      const description = given.text('description')
-      const made = await clientOf(context).createApiKey({
-        name: given.need('NAME'),
-        iam_id: iamId,
-        account_id: await accountOf(context),
-        ...(description === undefined ? {} : { description }),
-      })
-      const file = given.text('file')
+      const [name, description, file, output] = [given.need('NAME'), given.text('description'), given.text('file'), given.text('output')]
+      const client = clientOf(context)
+      const account = await accountOf(context)
+      const make = () => client.createApiKey({ name, iam_id: iamId, account_id: account, ...(description === undefined ? {} : { description }) })
       if (file === undefined) {
-        await show(context, made, { output: given.text('output') })
-        if (!given.has('output')) screen.note('\nKeep it now: its value is not shown again.')
+        await show(context, await make(), { output })
+        if (output === undefined) screen.note('\nKeep it now: its value is not shown again.')
         return
       }
-      writeFileSync(file, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flag: 'wx' })
-      screen.note(`OK\nThe API key ${given.need('NAME')} is in ${file}.`)
+      await makeIntoFile(file, {
+        what: 'API key',
+        make,
+        unmake: ({ id }) => client.deleteApiKey(id),
+        byHand: ({ id }) => ['ibmcloud iam', `${family.word}-delete`, id, ...family.arguments.map(({ name: owner }) => given.need(owner)), '-f'].join(' '),
+      })
+      screen.note(`OK\nThe API key ${name} is in ${file}.`)
     },
   }
 }
