@@ -3,9 +3,8 @@ import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { after, before, test } from 'node:test'
 import { roleTables } from '@everleaf/iam'
-import { call } from '../support/call.ts'
 import { freshHome, login, type Running, startPlatform } from '../support/platform.ts'
-import { accountOf, namesOf, type Place, placesOf, urlOf } from './places.ts'
+import { accountOf, call, namesOf, type Place, placesOf, urlOf } from './places.ts'
 
 const home = freshHome()
 let platform: Running

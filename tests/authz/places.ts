@@ -5,7 +5,6 @@ import { identityRoutes, policyV1Routes, policyV2Routes, tokenRoutes } from '@ev
 import { routes as objectStorage } from '@everleaf/object-storage/routes'
 import { routes as resourceController } from '@everleaf/resource-controller/routes'
 import { controlRoutes, routes as secretsManager } from '@everleaf/secrets-manager/routes'
-import type { Bucket } from '../support/bucket.ts'
 import type { Running } from '../support/platform.ts'
 
 /** Where one route table is reached, and the service whose roles decide about its actions. */
@@ -29,6 +28,8 @@ export type Names = {
   readonly secretsManagerCrn: string
   readonly eventNotifications: string
 } & Bucket
+/** A bucket and the GUID of the instance that owns it. */
+export type Bucket = { readonly objectStorage: string; readonly bucket: string }
 
 export function namesOf({ env }: Pick<Running, 'env'>, account: string): Names {
   const guid = env.SECRETS_MANAGER_URL?.split('/').at(-1) ?? ''
@@ -41,6 +42,36 @@ export function namesOf({ env }: Pick<Running, 'env'>, account: string): Names {
     bucket: NO_ID,
   }
 }
+
+/** A bucket of a new instance, and in it one object, so that nobody deletes the bucket. */
+export async function makeBucket({ env }: Pick<Running, 'env'>, owner: { token: string; name: string; group?: string }): Promise<Bucket> {
+  const { token, name } = owner
+  const group = owner.group ?? (await groupOf(env, token))
+  const instance = await call('POST', `${env.RESOURCE_CONTROLLER_URL}/v2/resource_instances`, {
+    token,
+    body: { name, target: 'global', resource_group: group, resource_plan_id: 'cloud-object-storage-standard' },
+  })
+  const objectStorage = String((JSON.parse(instance.text) as { guid?: string }).guid)
+  const bucket = `${name}-bucket`
+  const headers = { 'ibm-service-instance-id': objectStorage }
+  for (const [path, body] of [
+    [bucket, ''],
+    [`${bucket}/${OBJECT}`, `object-of-${name}`],
+  ] as const) {
+    const { status, text } = await call('PUT', `${env.COS_ENDPOINT}/${path}`, { token, headers, body })
+    if (status !== 200) throw new Error(`PUT ${path}: ${status} ${text}`)
+  }
+  return { objectStorage, bucket }
+}
+
+/** The first resource group that the caller sees: that of the account. */
+export async function groupOf(env: Running['env'], token: string): Promise<string> {
+  const { text } = await call('GET', `${env.RESOURCE_MANAGER_URL}/v2/resource_groups`, { token })
+  return (JSON.parse(text) as { resources: readonly { id: string }[] }).resources[0]?.id ?? ''
+}
+
+/** The object of `makeBucket`. */
+export const OBJECT = 'folder/kept'
 
 export function secretsManagerCrn(guid: string, account: string): string {
   return `crn:v1:bluemix:public:secrets-manager:us-south:a/${account}:${guid}::`
@@ -78,4 +109,19 @@ export const NO_ID = '00000000-0000-4000-8000-000000000000'
 export function urlOf(place: Place, path: string, params: Readonly<Record<string, string>>): string {
   const of = (name: string) => params[name] ?? place.params[name] ?? NO_ID
   return place.url + (path === '/' ? '' : path).replace(/:(\w+)|\*/g, (all, name: string) => (all === '*' ? of('*') : encodeURIComponent(of(name))))
+}
+
+/** One call with a token, its body JSON or a text as it is. */
+export async function call(
+  method: string,
+  url: string,
+  options: { token?: string | undefined; body?: unknown; headers?: Record<string, string> },
+): Promise<{ status: number; text: string; headers: Headers }> {
+  const { token, body } = options
+  const response = await fetch(url, {
+    method,
+    headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), 'content-type': 'application/json', ...options.headers },
+    ...(method === 'GET' || method === 'HEAD' ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body ?? {}) }),
+  })
+  return { status: response.status, text: await response.text(), headers: response.headers }
 }

@@ -3,10 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import type { Route } from '@everleaf/http'
 import { roleTables } from '@everleaf/iam'
-import { groupOf, makeBucket } from '../support/bucket.ts'
-import { call } from '../support/call.ts'
 import { freshHome, login, type Running, startPlatform } from '../support/platform.ts'
-import { accountOf, namesOf, type Place, placesOf, urlOf } from './places.ts'
+import { accountOf, call, groupOf, makeBucket, namesOf, type Place, placesOf, urlOf } from './places.ts'
 
 type RoleTable = (typeof roleTables)[number]
 type Role = RoleTable['service_roles'][number]

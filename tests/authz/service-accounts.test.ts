@@ -3,10 +3,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { kubernetesRoutes } from '@everleaf/code-engine/routes'
-import { call } from '../support/call.ts'
 import { freshHome, type Running, startPlatform } from '../support/platform.ts'
 import { withHome } from './home-at-rest.ts'
-import { accountOf } from './places.ts'
+import { accountOf, call } from './places.ts'
 
 const HOUR_MS = 3_600_000
 const API = 'codeengine.cloud.ibm.com/v1beta1'

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { call } from '../support/call.ts'
 import { freshHome, type Running, startPlatform } from '../support/platform.ts'
 import { ISSUER, withHome } from './home-at-rest.ts'
-import { accountOf, namesOf, type Place, placesOf, urlOf } from './places.ts'
+import { accountOf, call, namesOf, type Place, placesOf, urlOf } from './places.ts'
 
 const HOUR_MS = 3_600_000
 const home = freshHome()

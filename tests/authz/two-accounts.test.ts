@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Route } from '@everleaf/http'
-import { makeBucket, OBJECT } from '../support/bucket.ts'
-import { call } from '../support/call.ts'
 import { chainMaker } from '../support/certificates.ts'
 import { eventually, freshHome, login, type Running, startPlatform } from '../support/platform.ts'
 import { withHome } from './home-at-rest.ts'
-import { accountOf, type Names, type Place, placesOf, secretsManagerCrn, urlOf } from './places.ts'
+import { accountOf, call, makeBucket, type Names, OBJECT, type Place, placesOf, secretsManagerCrn, urlOf } from './places.ts'
 
 const home = freshHome()
 let platform: Running

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { makeBucket } from '../support/bucket.ts'
+import { makeBucket } from '../authz/places.ts'
 import { deploy, webApp } from '../support/pipeline.ts'
 import { couldNotRun, eventually, freshHome, startPlatform } from '../support/platform.ts'
 import { get } from '../support/tls.ts'

@@ -16,7 +16,7 @@ export type Ports = {
   readonly front: number
   readonly api: number
   readonly fixedNames: string | null
-  /** As `fixedNames`, for `http://<app>.<subdomain>.svc.cluster.local` in instances; a platform of an older version has not written it. */
+  /** As `fixedNames`, for `http://<app>.<subdomain>.svc.cluster.local` in instances. */
   readonly clusterNames?: string | null
   readonly domain: string
   readonly region: string

@@ -71,7 +71,6 @@ function auditFinding(line: number | null) {
 export async function doctor(found: Found, terminal: Terminal): Promise<boolean> {
   const { findings, ready, core } = await readStatus(found.root)
   const fixed = found.ports.fixedNames
-  const { clusterNames = null } = found.ports
   const audit = ready ? await askPlatform<{ line: number | null }>(found.root, { method: 'GET', path: '/audit', timeoutMs: 120_000 }) : undefined
   const all = [
     ...(audit === undefined ? [] : [auditFinding(audit.line)]),
@@ -90,11 +89,11 @@ export async function doctor(found: Found, terminal: Terminal): Promise<boolean>
     },
     {
       subject: "the cluster's names",
-      works: clusterNames !== null,
+      works: found.ports.clusterNames !== null,
       message:
-        clusterNames === null
+        found.ports.clusterNames === null
           ? "port 80 of the platform's own address cannot be had, or instances have no hosts file: they reach the apps of their project by private names over TLS, not at http://APP.SUBDOMAIN.svc.cluster.local"
-          : `http://APP.SUBDOMAIN.svc.cluster.local reaches an app from instances of its project (${clusterNames}:80)`,
+          : `http://APP.SUBDOMAIN.svc.cluster.local reaches an app from instances of its project (${found.ports.clusterNames}:80)`,
     },
     ...findings,
   ]

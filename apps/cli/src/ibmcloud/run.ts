@@ -1,12 +1,12 @@
 import { ApiFailure } from '@everleaf/clients'
 import { findPlatform } from '../home.ts'
 import { type CommandWorld, createContext } from './context.ts'
-import { allFamilies, FAMILY_WORDS, familyOf } from './families.ts'
+import { allFamilies, familyOf } from './families.ts'
 import { type Command, type Family, findCommand, nextWords } from './grammar.ts'
 import { parse } from './parse.ts'
 import type { Screen } from './screen.ts'
 import { readState, writeState } from './state.ts'
-import { suggest } from './suggest.ts'
+import { noCommand, withSwitchesBehind } from './typed.ts'
 import { Failed, NotHere, WrongUse } from './wrong-use.ts'
 
 export type Around = {
@@ -36,26 +36,32 @@ export async function run(words: readonly string[], around: Around): Promise<num
 }
 
 async function dispatch(words: readonly string[], screen: Screen, around: Around): Promise<void> {
-  const isHelp = (word: string | undefined) => word === undefined || word === 'help' || word === '--help' || word === '-h'
-  if (isHelp(words[0]) && isHelp(words[1])) return screen.result((await import('./help.ts')).rootHelp(await allFamilies()))
-  const asked = words[0] === 'help' ? [...words.slice(1), '--help'] : isVersion(words) ? ['version'] : words
+  const isHelp = (word: string | undefined) => word === undefined || word === 'help' || word.startsWith('-h') || word.startsWith('--help')
+  const ordered = withSwitchesBehind(words)
+  if (isQuiet(ordered[0])) ordered.shift()
+  if (isHelp(ordered[0]) && isHelp(ordered[1])) return screen.result((await import('./help.ts')).rootHelp(await allFamilies()))
+  const asked = ordered[0] === 'help' ? [...ordered.slice(1), '--help'] : isVersion(ordered) ? ['version'] : ordered
   const { family, used } = await familyOf(asked)
   const rest = asked.slice(used)
   const found = findCommand(family, rest)
-  if (found === undefined) {
-    const firstFlag = rest.findIndex((word) => word.startsWith('-'))
-    const typed = firstFlag === -1 ? rest : rest.slice(0, firstFlag)
-    const absent = family.absent.find((command) => command.split(' ').every((word, at) => typed[at] === word))
-    if (absent !== undefined)
-      throw new Failed(`Everleaf does not have "${absent}" of IBM Cloud's command line.\ndocs/reference/cli.md shows which commands it has.`)
-    if (used + typed.length > 0 && nextWords(family, typed).length > 0) return screen.result((await import('./help.ts')).familyHelp(family, typed))
-    throw new WrongUse(unknown(family, typed, used))
-  }
-  await perform(family, found.command, { words: rest.slice(found.used), screen, around })
+  if (found !== undefined) return await perform(family, found.command, { words: rest.slice(found.used), screen, around })
+  const firstFlag = rest.findIndex((word) => word.startsWith('-'))
+  const typed = firstFlag === -1 ? rest : rest.slice(0, firstFlag)
+  const absent = family.absent.find((command) => command.split(' ').every((word, at) => typed[at] === word))
+  if (absent !== undefined)
+    throw new Failed(`Everleaf does not have "${absent}" of IBM Cloud's command line.\ndocs/reference/cli.md shows which commands it has.`)
+  const option = rest.slice(typed.length).find((word) => !isQuiet(word) && !isHelp(word))
+  if (option === undefined && used + typed.length > 0 && nextWords(family, typed).length > 0)
+    return screen.result((await import('./help.ts')).familyHelp(family, typed))
+  throw noCommand(family, { typed, option, used })
 }
 
 function isVersion(words: readonly string[]): boolean {
   return words.length === 1 && ['--version', '-v'].includes(words[0] ?? '')
+}
+
+function isQuiet(word: string | undefined): boolean {
+  return word !== undefined && /^--?(q|quiet)(=(true|false))?$/.test(word)
 }
 
 async function perform(
@@ -85,14 +91,6 @@ function parseFor(family: Family, command: Command, words: readonly string[]) {
     const name = ['ibmcloud', family.name, ...command.words].filter((word) => word !== '').join(' ')
     throw new WrongUse(`${error.message}\nHow it is used: ${name} --help`)
   }
-}
-
-function unknown(family: Family, typed: readonly string[], used: number): string {
-  const known = typed.length <= 1 && used === 0 ? [...FAMILY_WORDS, ...nextWords(family, [])] : nextWords(family, typed.slice(0, -1))
-  const wrong = typed.at(-1) ?? ''
-  const near = suggest(wrong, known)
-  const before = ['ibmcloud', family.name, ...typed.slice(0, -1)].filter((word) => word !== '').join(' ')
-  return `"${wrong}" is not a command of ${before}.${near === undefined ? `\nSee what is: ${before} --help` : ` Did you mean this?\n  ${before} ${near}`}`
 }
 
 const MAX_WORD = 200
