@@ -11,6 +11,8 @@ from clients import event_notifications as client
 INSTANCE = os.environ["EVENT_NOTIFICATIONS_GUID"]
 UNKNOWN = "7df6e8b3-6b6f-4a3e-8a4e-2f6d9a4c5b60"
 URL = "https://an-app.example.codeengine.appdomain.cloud/"
+# Of nobody here: no authorization can be for it.
+PROJECT_CRN = f"crn:v1:bluemix:public:codeengine:eu-de:a/{'a' * 32}:{UNKNOWN}::"
 made = {}
 
 
@@ -65,6 +67,18 @@ def create_destinations():
     equal((created["config"]["params"]["url"], created["collect_failed_events"], "updated_at" in created), (URL, False, False))
     assert "nobody may read" not in json.dumps(created), created
     made["destination"] = created["id"]
+
+
+@case("a destination that is a Code Engine job: without its authorization refused, and said which; its config as the SDK models it")
+def create_job_destination():
+    config = en.DestinationConfigOneOfCodeEngineDestinationConfig(type="job", project_crn=PROJECT_CRN, job_name="builder")
+    whole_config = en.DestinationConfig(params=config).to_dict()
+    refused(403, client.create_destination, instance_id=INSTANCE, name="job", type="ibmce", config=whole_config, says="Viewer and Writer")
+    # Without a project nothing is asked for yet.
+    bare = {"params": {"type": "job", "job_name": "builder"}}
+    created = whole(en.DestinationResponse, client.create_destination(instance_id=INSTANCE, name="job", type="ibmce", config=bare), 201)
+    equal(created["config"], bare)
+    equal(client.delete_destination(instance_id=INSTANCE, id=created["id"]).get_status_code(), 204)
 
 
 @case("get, list, page and update the destination")

@@ -1,7 +1,7 @@
 import type { Resource, Service } from '@everleaf/http'
 import type { JobHandler } from '@everleaf/jobs'
 import type { EdgeEvent, Item } from '@everleaf/link'
-import type { Store, Vault } from '@everleaf/store'
+import type { Store, Tx, Vault } from '@everleaf/store'
 import type { World } from '@everleaf/world'
 import type { Kysely } from 'kysely'
 import { findProjectById } from './apps/rows.ts'
@@ -9,6 +9,7 @@ import { componentOf } from './changes.ts'
 import { dialect } from './dialect.ts'
 import { onEdgeEvent } from './edge-events.ts'
 import { allItems } from './items.ts'
+import { runForEvent } from './job-runs/of-events.ts'
 import { type Reports, recordIndices } from './job-runs/outcomes.ts'
 import { createJobs } from './background-jobs.ts'
 import { kubernetesDialect } from './kubernetes/dialect.ts'
@@ -34,6 +35,8 @@ export type CodeEngine = {
   onEdgeEvent(event: EdgeEvent): Promise<void>
   /** What became of indices of job runs; resolves once it is on disk. Safe to be told twice. */
   recordIndices(reports: Reports): Promise<void>
+  /** Submits a run of a job with an event, for Event Notifications, which has asked for the right to; a status as HTTP has them. */
+  runForEvent(tx: Tx, run: { readonly project: string; readonly job: string; readonly event: string }): Promise<{ status: number; error?: string }>
   /** The app behind a workload id, or the job (or the run of its own) behind a job run's, for compute resource tokens; undefined when it is gone or its project is not active. */
   componentOf(workload: string): Promise<Component | undefined>
 }
@@ -63,6 +66,7 @@ export function createCodeEngine(options: { world: World; store: Store; vault: V
     items: async () => await allItems(deps),
     onEdgeEvent: async (event) => await onEdgeEvent(deps, event),
     recordIndices: async (reports) => await recordIndices(deps, reports),
+    runForEvent: async (tx, run) => await runForEvent({ db: tx.tables<Tables>(), tx, deps }, run),
     componentOf: async (workload) => await componentBehind(store.tables<Tables>(), workload),
   }
 }

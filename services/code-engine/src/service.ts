@@ -119,6 +119,8 @@ export type JobRunRow = {
   status: 'pending' | 'running' | 'completed' | 'failed'
   /** What it waits for, or why it could not run at all. */
   message: string
+  /** Milliseconds for which it is kept when it is over; null: a week. */
+  kept_ms: number | null
   started_at: number | null
   completed_at: number | null
   /** Counts and ranges of a run that is over, as JSON; until then they are counted. */

@@ -23,6 +23,33 @@ const report = (index: number, status: IndexReport['status'], over: Partial<Inde
 })
 const itemOf = (platform: Test, run: string) => platform.edge.item('job-run', run)?.value
 
+test('an event becomes a run of one index with the variables of the job and its own, which goes ten minutes after its end', async () => {
+  const { call, jobs, runs, platform, project } = await start()
+  const variables = [
+    { type: 'literal', name: 'COLOR', value: 'red' },
+    { type: 'literal', name: 'ibmendata', value: 'of the job' },
+  ]
+  await call('POST', jobs, { body: { name: 'job', image_reference: IMAGE, scale_array_spec: '0-9', run_env_variables: variables } })
+  const submit = async (job: string, event: string, id = project.id) =>
+    await platform.store.write(async (tx) => await platform.codeEngine.runForEvent(tx, { project: id, job, event }))
+  assert.deepEqual(await submit('job', '{"id":"1"}'), { status: 202 })
+  const [run] = (await call('GET', runs)).body.job_runs
+  const env = new Map(itemOf(platform, run.id)?.env)
+  assert.deepEqual([run.scale_array_spec, env.get('COLOR'), env.get('ibmendata')], ['0', 'red', '{"id":"1"}'])
+  await platform.codeEngine.recordIndices([{ run: run.id, indices: [report(0, 'succeeded')] }])
+  const left = async () => (await call('GET', runs)).body.job_runs.length
+  await platform.world.advance(599_000)
+  await platform.runJobs()
+  assert.equal(await left(), 1)
+  await platform.world.advance(2_000)
+  await platform.runJobs()
+  assert.equal(await left(), 0)
+  const statuses = [await submit('none', '{}'), await submit('job', '{}', 'none'), await submit('job', JSON.stringify('x'.repeat(11_000)))].map(
+    ({ status }) => status,
+  )
+  assert.deepEqual([statuses, await left()], [[404, 404, 422], 0])
+})
+
 test('a run takes the settings of its job at that moment, and those it names itself', async () => {
   const { call, jobs, runs, platform } = await start()
   const job = { name: 'job', image_reference: IMAGE, run_arguments: ['a'], scale_array_spec: '0-9', scale_retry_limit: 1 }

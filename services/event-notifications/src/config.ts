@@ -2,11 +2,12 @@ import { ApiError } from '@everleaf/http'
 import { refusalOfUrl } from './destination-url.ts'
 import { CODES } from './errors.ts'
 import type { DestinationForm } from './form.ts'
+import { readCrn } from './instances.ts'
 import { isProfileName } from './profiles.ts'
 import type { Settings } from './service.ts'
 
-/** `config.params` of a Code Engine application: what is stored in the open, and the headers to be sealed. */
-export type ApplicationConfig = { readonly params: Readonly<Record<string, unknown>>; readonly headers: Readonly<Record<string, string>> | undefined }
+/** `config.params` of an `ibmce` destination, an application or a job: what is stored in the open, and the headers to be sealed. */
+export type DestinationConfig = { readonly params: Readonly<Record<string, unknown>>; readonly headers: Readonly<Record<string, string>> | undefined }
 
 /** Stands for the value of a sensitive header in every answer; sent back in an update it keeps the stored value. */
 export const HIDDEN = '********'
@@ -28,22 +29,50 @@ export function checkType(type: string | undefined): void {
 }
 
 /** Checks the config of an `ibmce` destination; undefined when there is none (it exists then, and cannot deliver). */
-export function readConfig(config: DestinationForm['config'], settings: Settings): ApplicationConfig | undefined {
+export function readConfig(config: DestinationForm['config'], settings: Settings): DestinationConfig | undefined {
   if (config === undefined || config.params === undefined) return undefined
   const params = record(config.params, 'config.params')
-  if (params.type === 'job')
-    throw new ApiError(501, CODES.notImplemented, 'The operation create_destination for the type ibmce with params.type job does not exist in Everleaf yet.')
+  checkProfile(params.everleaf_delivery_profile)
+  if (params.type === 'job') return { params: readJob(params), headers: undefined }
   if (params.type !== undefined && params.type !== 'application') throw bad('config.params.type', 'config.params.type must be application or job')
   checkUrl(params.url, settings)
   if (params.verb !== undefined && !(typeof params.verb === 'string' && /^(get|post)$/i.test(params.verb)))
     throw bad('config.params.verb', 'config.params.verb must be get or post')
-  const profile = params.everleaf_delivery_profile
-  if (profile !== undefined && !isProfileName(profile))
-    throw bad('config.params.everleaf_delivery_profile', 'config.params.everleaf_delivery_profile must be ibm, ibm-60s or durable')
   const headers = params.custom_headers === undefined ? undefined : readHeaders(params.custom_headers)
   checkSensitive(params.sensitive_headers, headers)
   const { custom_headers: _, ...open } = params
   return { params: open, headers }
+}
+
+function checkProfile(profile: unknown): void {
+  if (profile !== undefined && !isProfileName(profile))
+    throw bad('config.params.everleaf_delivery_profile', 'config.params.everleaf_delivery_profile must be ibm, ibm-60s or durable')
+}
+
+const JOB_PARAMS = new Set(['type', 'project_crn', 'job_name', 'everleaf_delivery_profile'])
+
+function readJob(params: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const other = Object.keys(params).find((name) => !JOB_PARAMS.has(name))
+  if (other !== undefined)
+    throw bad(`config.params.${other.slice(0, 60)}`, `config.params.${other.slice(0, 60)} goes with an application: a job is no URL that is called`)
+  const { project_crn: project, job_name: job } = params
+  if (project !== undefined && (typeof project !== 'string' || readCrn(project)?.service !== 'codeengine'))
+    throw bad('config.params.project_crn', 'config.params.project_crn must be the CRN of a Code Engine project')
+  if (job !== undefined && !(typeof job === 'string' && /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(job)))
+    throw bad('config.params.job_name', 'config.params.job_name must be the name of a Code Engine job')
+  return params
+}
+
+/** The job that a destination runs; undefined for applications, and where project or job is not said yet. */
+export function jobOf(config: DestinationConfig | undefined): { readonly projectCrn: string; readonly job: string } | undefined {
+  const { type, project_crn: projectCrn, job_name: job } = config?.params ?? {}
+  return type === 'job' && typeof projectCrn === 'string' && typeof job === 'string' ? { projectCrn, job } : undefined
+}
+
+/** Why nothing can be delivered as the config is; undefined when it can. */
+export function lackOf(config: DestinationConfig | undefined): string | undefined {
+  if (config?.params.type === 'job') return jobOf(config) === undefined ? 'the destination names no project and job' : undefined
+  return typeof config?.params.url === 'string' ? undefined : 'the destination has no URL'
 }
 
 function checkUrl(url: unknown, settings: Settings): void {
@@ -73,7 +102,7 @@ function checkSensitive(value: unknown, headers: Readonly<Record<string, string>
 }
 
 /** The config as answers show it: values of sensitive headers are replaced. */
-export function shownConfig({ params, headers }: ApplicationConfig): { params: Record<string, unknown> } {
+export function shownConfig({ params, headers }: DestinationConfig): { params: Record<string, unknown> } {
   if (headers === undefined) return { params: { ...params } }
   const hidden = sensitiveNames(params)
   const shown = Object.entries(headers).map(([name, value]) => [name, hidden.has(name.toLowerCase()) ? HIDDEN : value])
@@ -84,7 +113,7 @@ export function shownConfig({ params, headers }: ApplicationConfig): { params: R
  * Puts stored values where an update sends the placeholder of a sensitive header back. Not when the URL leads to another place than
  * before: whoever may change a destination could have its secrets sent to themselves (T43).
  */
-export function keepHidden(next: ApplicationConfig, before: ApplicationConfig | undefined): ApplicationConfig {
+export function keepHidden(next: DestinationConfig, before: DestinationConfig | undefined): DestinationConfig {
   const stored = before?.headers
   if (next.headers === undefined || stored === undefined) return next
   const hidden = sensitiveNames(next.params)
@@ -95,7 +124,7 @@ export function keepHidden(next: ApplicationConfig, before: ApplicationConfig | 
   return { ...next, headers: Object.fromEntries(entries.map((entry) => [entry[0], isKept(entry) ? (stored[entry[0]] ?? entry[1]) : entry[1]])) }
 }
 
-function originOf(config: ApplicationConfig | undefined): string | undefined {
+function originOf(config: DestinationConfig | undefined): string | undefined {
   const url = config?.params.url
   return typeof url === 'string' ? URL.parse(url)?.origin : undefined
 }

@@ -1,9 +1,10 @@
 import { enqueue, type JobHandler, type JobOutcome } from '@everleaf/jobs'
 import { SealBroken, type Tx } from '@everleaf/store'
 import { DELIVER, queueOf } from './accept.ts'
-import type { ApplicationConfig } from './config.ts'
+import { type DestinationConfig, jobOf, lackOf } from './config.ts'
 import { openConfig } from './destinations.ts'
 import { type Next, nextDelivery, type Profile, retryAfterMs } from './profiles.ts'
+import { runJob } from './jobs.ts'
 import { profileOf, type Sent, sendTo } from './send.ts'
 import type { DeliveryRow, DestinationRow, Parts, Tables } from './service.ts'
 
@@ -34,6 +35,12 @@ async function deliver(parts: Parts, id: string, signal: AbortSignal): Promise<J
   if (ready.problem !== undefined) return { finish: (tx) => giveUp(tx, parts, { delivery, profile, error: ready.problem }) }
   const { body } = await db.selectFrom('en_notifications').select('body').where('id', '=', delivery.notification_id).executeTakeFirstOrThrow()
   const startedAt = world.now()
+  const job = jobOf(ready.config)
+  // One transaction: the run is there if and only if the delivery is marked.
+  if (job !== undefined)
+    return {
+      finish: async (tx) => record(tx, parts, { delivery, profile, sent: await runJob(tx, parts, { instance: delivery.instance, body, ...job }), startedAt }),
+    }
   world.crashPoint('en.deliver.before-request')
   const sent = await sendTo(parts.deps.http, { config: ready.config, body, profile, signal, onSent: () => world.crashPoint('en.deliver.request-sent') })
   world.crashPoint('en.deliver.after-answer')
@@ -42,15 +49,15 @@ async function deliver(parts: Parts, id: string, signal: AbortSignal): Promise<J
   return { finish: (tx) => record(tx, parts, { delivery, profile, sent, startedAt }) }
 }
 
-type Ready = { readonly config: ApplicationConfig; readonly problem?: undefined } | { readonly config: ApplicationConfig | undefined; readonly problem: string }
+type Ready = { readonly config: DestinationConfig; readonly problem?: undefined } | { readonly config: DestinationConfig | undefined; readonly problem: string }
 
 async function prepare({ vault }: Parts, destination: DestinationRow | undefined): Promise<Ready> {
   if (destination === undefined) return { config: undefined, problem: 'the destination was deleted' }
   try {
     const config = await openConfig(vault, destination)
     if (destination.disabled_at !== null) return { config, problem: `the destination is disabled: ${destination.disabled_reason}` }
-    if (typeof config?.params.url !== 'string') return { config, problem: 'the destination has no URL' }
-    return { config }
+    const lack = lackOf(config)
+    return lack === undefined && config !== undefined ? { config } : { config, problem: lack ?? 'the destination has no config' }
   } catch (error) {
     if (error instanceof SealBroken) return { config: undefined, problem: 'the headers of the destination cannot be opened' }
     throw error

@@ -1,9 +1,10 @@
 import { ApiError } from '@everleaf/http'
 import { isDuplicate, pageAt, type Tx, type Vault } from '@everleaf/store'
 import { type Kysely, sql } from 'kysely'
-import { type ApplicationConfig, checkType, keepHidden, readConfig, shownConfig } from './config.ts'
+import { checkType, type DestinationConfig, jobOf, keepHidden, lackOf, readConfig, shownConfig } from './config.ts'
 import { CODES } from './errors.ts'
 import { type DestinationForm, readForm } from './form.ts'
+import { needJobAuthorization, runJob } from './jobs.ts'
 import { likePattern, PageQuery, pageOf, pageReply } from './page.ts'
 import { profileOf, sendTo } from './send.ts'
 import { type DestinationRow, lookup, operation, type Tables } from './service.ts'
@@ -19,6 +20,7 @@ export const create = operation({
     checkCollecting(form)
     if (form.name === undefined) throw new ApiError(400, CODES.badRequest, 'The part name is missing.', { target: { type: 'field', name: 'name' } })
     const config = readConfig(form.config, deps.settings)
+    await needJobAuthorization(deps, params.instance ?? '', config)
     const at = now().getTime()
     const row: DestinationRow = {
       ...EMPTY,
@@ -88,6 +90,7 @@ export const update = operation({
       updated_at: now().getTime(),
     }
     const sent = readConfig(form.config, deps.settings)
+    await needJobAuthorization(deps, row.instance, sent)
     // A new config is how a disabled destination comes back.
     const config =
       sent === undefined
@@ -118,13 +121,18 @@ export const test = lookup({
     if (row.type !== 'ibmce')
       throw new ApiError(501, CODES.notImplemented, `The operation test_destination for the type ${row.type} does not exist in Everleaf yet.`)
     const config = await openConfig(deps.vault, row)
-    if (typeof config?.params.url !== 'string')
-      throw new ApiError(400, CODES.badRequest, 'The destination has no URL yet. Set config.params.url, then test it.')
+    const lack = lackOf(config)
+    if (lack !== undefined || config === undefined)
+      throw new ApiError(400, CODES.badRequest, `A test is not possible: ${lack ?? 'the destination has no config'}. Set config.params, then test it.`)
     const event = {
       ...{ specversion: '1.0', id: id(), notification_id: id(), type: 'everleaf.event-notifications.destination-test', time: now().toISOString() },
       ...{ source: 'everleaf-event-notifications', ibmendefaultshort: 'A test of this destination', data: {} },
     }
-    const outcome = await sendTo(deps.deps.http, { config, body: JSON.stringify(event), profile: profileOf(config, deps.settings), signal: undefined })
+    const [body, job] = [JSON.stringify(event), jobOf(config)]
+    const outcome =
+      job === undefined
+        ? await sendTo(deps.deps.http, { config, body, profile: profileOf(config, deps.settings), signal: undefined })
+        : await deps.store.write(async (tx) => await runJob(tx, deps, { instance: row.instance, body, ...job }))
     return { status: outcome.status !== undefined && outcome.status >= 200 && outcome.status < 300 ? 'success' : 'failed' }
   },
 })
@@ -167,7 +175,7 @@ function checkCollecting(form: DestinationForm): void {
     )
 }
 
-async function sealed(tx: Tx, vault: Vault, row: DestinationRow, config: ApplicationConfig | undefined) {
+async function sealed(tx: Tx, vault: Vault, row: DestinationRow, config: DestinationConfig | undefined) {
   if (config === undefined) return {}
   const headers = config.headers === undefined ? null : await vault.seal(tx, headersPlace(row), JSON.stringify(config.headers))
   return { params: JSON.stringify(config.params), headers_sealed: headers }
@@ -182,7 +190,7 @@ async function openHeaders(vault: Vault, row: DestinationRow): Promise<Record<st
 }
 
 /** The stored config with its headers opened; undefined when the destination was created without. */
-export async function openConfig(vault: Vault, row: DestinationRow): Promise<ApplicationConfig | undefined> {
+export async function openConfig(vault: Vault, row: DestinationRow): Promise<DestinationConfig | undefined> {
   if (row.params === null) return undefined
   return { params: JSON.parse(row.params) as Record<string, unknown>, headers: await openHeaders(vault, row) }
 }

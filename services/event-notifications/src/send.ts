@@ -1,5 +1,5 @@
 import type { Http } from '@everleaf/world'
-import type { ApplicationConfig } from './config.ts'
+import type { DestinationConfig } from './config.ts'
 import { isProfileName, PROFILES, type Profile } from './profiles.ts'
 import type { Settings } from './service.ts'
 
@@ -9,7 +9,7 @@ export const USER_AGENT = 'everleaf-event-notifications/0.1.0'
 const MAX_ANSWER_BYTES = 20_000
 
 export type Sending = {
-  readonly config: ApplicationConfig
+  readonly config: DestinationConfig
   readonly body: string
   readonly profile: Profile
   readonly signal: AbortSignal | undefined
@@ -48,7 +48,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** The profile that a destination names, else the platform's. */
-export function profileOf(config: ApplicationConfig | undefined, settings: Settings): Profile {
+export function profileOf(config: DestinationConfig | undefined, settings: Settings): Profile {
   const name = config?.params.everleaf_delivery_profile
   return PROFILES[isProfileName(name) ? name : settings.defaultProfile]
 }

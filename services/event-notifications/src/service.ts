@@ -1,5 +1,5 @@
 import { operationsOf } from '@everleaf/http'
-import type { Store, Vault } from '@everleaf/store'
+import type { Store, Tx, Vault } from '@everleaf/store'
 import type { Http, World } from '@everleaf/world'
 import type { ProfileName } from './profiles.ts'
 import type { Routing } from './routing.ts'
@@ -113,6 +113,13 @@ export type Deps = {
     readonly sourceAccount: string
     readonly instance: string
   }) => Promise<boolean>
+  /** Whether an authorization lets this Event Notifications instance see a Code Engine project and run its jobs. */
+  readonly mayRunJobs: (question: { readonly instance: string; readonly account: string; readonly project: string }) => Promise<boolean>
+  /** Submits a run of a job with an event, in the same transaction; a status as HTTP has them, 202 when it is submitted. */
+  readonly runJob: (
+    tx: Tx,
+    run: { readonly project: string; readonly job: string; readonly event: string },
+  ) => Promise<{ readonly status: number; readonly error?: string }>
   /** Guarded by the dialler of this room. */
   readonly http: Http
 }

@@ -48,6 +48,36 @@ test('a receiver that answers 503 and then 200 gets the event twice, a second ap
   assert.match(sink.seen[0]?.headers['user-agent'] ?? '', /^everleaf-event-notifications\//)
 })
 
+test('an event starts a run of a job: once, with the whole event, again where it could not be, and never without the right to', async () => {
+  const answers: { status: number; error?: string }[] = [{ status: 503, error: 'full' }, { status: 202 }, { status: 404, error: 'no job' }]
+  const events: string[] = []
+  let isAllowed = true
+  const world = testWorld()
+  const runJob = async (_tx: unknown, { event }: { event: string }) => (events.push(event), answers.shift() ?? { status: 202 })
+  const room = await startRoom({ world, deps: { mayRunJobs: async () => isAllowed, runJob } })
+  const project_crn = `crn:v1:bluemix:public:codeengine:eu-de:a/${'a'.repeat(32)}:33333333-2222-4333-8444-555555555555::`
+  const { source } = await pipeline(room, { config: { type: 'job', project_crn, job_name: 'builder' } })
+  const states = async () =>
+    (await room.call('GET', '/everleaf/deliveries'))
+      .json()
+      .deliveries.map((one: { state: string }) => one.state)
+      .sort()
+  const send = async (id: string) => (await room.call('POST', '/notifications', { json: eventFrom(source, { id }) })).json().notification_id as string
+  const id = await send('one')
+  await room.work()
+  assert.deepEqual([await states(), events.length], [['pending'], 1])
+  world.setNow(new Date(world.now().getTime() + 1_001))
+  await room.work()
+  assert.deepEqual([await states(), events[0] === events[1], JSON.parse(events[1] ?? '').notification_id], [['delivered'], true, id])
+  await send('two')
+  await room.work()
+  assert.deepEqual([await states(), events.length], [['dead', 'delivered'], 3])
+  isAllowed = false
+  await send('three')
+  await room.work()
+  assert.deepEqual([await states(), events.length], [['dead', 'dead', 'delivered'], 3])
+})
+
 test('Retry-After takes the place of the wait', async () => {
   await using sink = await startSink(status(429, { 'retry-after': '30' }), status(200))
   const { room, world } = await begin(sink.url)

@@ -30,6 +30,8 @@ export async function startRoom(options: Options = {}) {
   const deps: EventNotificationsDeps = {
     instanceOf: async (guid) => (guid === INSTANCE ? { account: ACCOUNT, crn: EN_CRN, name: 'en' } : undefined),
     authorizesSource: async () => true,
+    mayRunJobs: async () => true,
+    runJob: async () => ({ status: 202 }),
     http: options.http ?? noHttp,
     ...options.deps,
   }
@@ -70,8 +72,10 @@ export async function startRoom(options: Options = {}) {
 
 export type Room = Awaited<ReturnType<typeof startRoom>>
 
-/** An API source, a topic with one rule for it, a Code Engine destination and a subscription: the shortest way to a delivery. */
-export async function pipeline(room: Room, options: { url: string; rule?: Record<string, unknown>; params?: Record<string, unknown>; name?: string }) {
+type Pipeline = { url?: string; config?: Record<string, unknown>; rule?: Record<string, unknown>; params?: Record<string, unknown>; name?: string }
+
+/** An API source, a topic with one rule for it, a Code Engine destination and a subscription: the shortest way to a delivery. `config` stands in place of an application at `url`. */
+export async function pipeline(room: Room, options: Pipeline) {
   const made = async (path: string, json: unknown): Promise<string> => {
     const reply = await room.call('POST', path, { json })
     if (reply.statusCode !== 201) throw new Error(`${path}: ${reply.statusCode} ${reply.body}`)
@@ -80,7 +84,7 @@ export async function pipeline(room: Room, options: { url: string; rule?: Record
   const name = options.name ?? 'one'
   const source = await made('/sources', { name, description: '' })
   const topic = await made('/topics', { name, sources: [{ id: source, rules: [options.rule ?? { event_type_filter: '$.*' }] }] })
-  const config = { params: { type: 'application', url: options.url, verb: 'post', ...options.params } }
+  const config = { params: options.config ?? { type: 'application', url: options.url, verb: 'post', ...options.params } }
   const destination = await made('/destinations', { name, type: 'ibmce', description: '', config })
   const subscription = await made('/subscriptions', { name, topic_id: topic, destination_id: destination })
   return { source, topic, destination, subscription }

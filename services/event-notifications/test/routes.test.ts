@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Http, HttpRequest } from '@everleaf/world'
 import { USER_AGENT } from '../src/send.ts'
-import { eventFrom, INSTANCE, pipeline, startRoom } from './platform.ts'
+import { ACCOUNT, eventFrom, INSTANCE, pipeline, startRoom } from './platform.ts'
 
 function recorder(answer = 201) {
   const sent: HttpRequest[] = []
@@ -115,6 +115,36 @@ for (const [name, raw, type, status, message] of badForms) {
   })
 }
 
+const PROJECT = '33333333-2222-4333-8444-555555555555'
+const PROJECT_CRN = `crn:v1:bluemix:public:codeengine:eu-de:a/${'a'.repeat(32)}:${PROJECT}::`
+test('a destination that is a job is made, shown, changed and tested; without its authorization it is refused, and says which one', async () => {
+  const [asked, runs]: [unknown[], { project: string; job: string; event: string }[]] = [[], []]
+  let isAllowed = true
+  const room = await startRoom({
+    deps: {
+      mayRunJobs: async (question) => (asked.push(question), isAllowed),
+      runJob: async (_tx, run) => (runs.push(run), { status: 202 }),
+    },
+  })
+  const params = { type: 'job', project_crn: PROJECT_CRN, job_name: 'builder' }
+  const make = (name: string, given: unknown) => room.call('POST', '/destinations', { json: { name, type: 'ibmce', config: { params: given } } })
+  const made = (await make('job', params)).json()
+  assert.deepEqual(made.config, { params })
+  assert.deepEqual(asked, [{ instance: INSTANCE, account: ACCOUNT, project: PROJECT }])
+  assert.deepEqual((await room.call('POST', `/destinations/${made.id}/test`)).json(), { status: 'success' })
+  assert.deepEqual([runs[0]?.project, runs[0]?.job], [PROJECT, 'builder'])
+  assert.match(runs[0]?.event ?? '', /destination-test/)
+  const bare = (await make('bare', { type: 'job' })).json()
+  assert.equal((await room.call('POST', `/destinations/${bare.id}/test`)).statusCode, 400)
+  isAllowed = false
+  const refused = await make('other', params)
+  assert.equal(refused.statusCode, 403)
+  assert.match(refused.body, /authorization from event-notifications to codeengine with the roles Viewer and Writer/)
+  assert.equal((await room.call('PATCH', `/destinations/${bare.id}`, { json: { config: { params } } })).statusCode, 403)
+  assert.deepEqual((await room.call('POST', `/destinations/${made.id}/test`)).json(), { status: 'failed' })
+  assert.equal(runs.length, 1)
+})
+
 const badParams: readonly (readonly [string, unknown, number, RegExp])[] = [
   ['plain HTTP', { url: 'http://app.example.com/' }, 400, /https/],
   ['credentials', { url: 'https://a:b@app.example.com/' }, 400, /password/],
@@ -125,7 +155,9 @@ const badParams: readonly (readonly [string, unknown, number, RegExp])[] = [
   ['a framing header', { url: HOOK, custom_headers: { 'Transfer-Encoding': 'chunked' } }, 400, /cannot be used/],
   ['a sensitive header that is not there', { url: HOOK, sensitive_headers: ['x'] }, 400, /list of names/],
   ['an unknown profile', { url: HOOK, everleaf_delivery_profile: 'x' }, 400, /durable/],
-  ['a job', { type: 'job', project_crn: 'x', job_name: 'y' }, 501, /params.type job/],
+  ['a job of no project', { type: 'job', project_crn: 'x', job_name: 'y' }, 400, /CRN of a Code Engine project/],
+  ['a job with a name that none has', { type: 'job', job_name: 'A b' }, 400, /name of a Code Engine job/],
+  ['a job with a URL', { type: 'job', url: 'https://app.example.com/' }, 400, /url goes with an application/],
   ['an unknown application type', { type: 'x' }, 400, /application or job/],
 ]
 for (const [name, params, status, message] of badParams) {

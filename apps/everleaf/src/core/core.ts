@@ -219,6 +219,20 @@ async function wire({ world, store, vault, config, ports, at, home, pki, http }:
           targetInstance: instance,
           action: 'event-notifications.notifications.post',
         }),
+      async mayRunJobs({ instance, account, project }) {
+        const call = {
+          sourceService: 'event-notifications',
+          sourceInstance: instance,
+          sourceAccount: account,
+          targetService: 'codeengine',
+          targetInstance: project,
+        }
+        // Viewer has the one, Writer the other: IBM asks for both.
+        for (const action of ['resource-controller.instance.retrieve', 'codeengine.tenant.entities.create'])
+          if (!(await iam.authorizesService({ ...call, action }))) return false
+        return true
+      },
+      runJob: (tx, run) => codeEngine.runForEvent(tx, run),
     },
   })
   const secretsManager = createSecretsManager({

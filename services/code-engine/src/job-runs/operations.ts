@@ -71,7 +71,7 @@ export const remove = operation({
 
 // rows
 /** Takes in a run whose body has its shape; the row as it is then. */
-export async function submit(change: Change, project: ProjectRow, body: Static<typeof NewJobRun>): Promise<JobRunRow> {
+export async function submit(change: Change, project: ProjectRow, body: Static<typeof NewJobRun>, { keptMs }: { keptMs?: number } = {}): Promise<JobRunRow> {
   const { db, deps } = change
   const job = body.job_name ? await findJob(db, project.id, body.job_name) : undefined
   checkTogether(body, job)
@@ -92,6 +92,7 @@ export async function submit(change: Change, project: ProjectRow, body: Static<t
     build_run: resolved.build_run,
     status: 'pending',
     message: resolved.message,
+    kept_ms: keptMs ?? null,
     started_at: null,
     completed_at: null,
     summary: null,

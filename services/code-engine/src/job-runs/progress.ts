@@ -55,7 +55,7 @@ export function allIndices(run: Pick<JobRunRow, 'settings'>): number[] {
 }
 
 /** Writes the job that removes a run which is over. */
-export async function keepUntilPurged({ tx, deps }: Pick<Change, 'tx' | 'deps'>, run: Pick<JobRunRow, 'id'>): Promise<void> {
-  const at = new Date(deps.world.now().getTime() + RUN_KEPT_MS)
+export async function keepUntilPurged({ tx, deps }: Pick<Change, 'tx' | 'deps'>, run: Pick<JobRunRow, 'id' | 'kept_ms'>): Promise<void> {
+  const at = new Date(deps.world.now().getTime() + (run.kept_ms ?? RUN_KEPT_MS))
   await enqueue(tx, deps.world, 'code-engine.purge-job-run', { run: run.id }, { key: run.id, at })
 }
