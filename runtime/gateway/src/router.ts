@@ -61,7 +61,15 @@ function prefixOf({ prefix, label }: Api, name: string): string {
 }
 
 function routeBinding(passed: Passed, { host }: Binding, rawPaths: readonly string[]): Route {
-  return host.to.kind === 'workload' ? { workload: host.to.workload } : toApi(prefixOf(host.to, passed.host.name) + passed.target, rawPaths)
+  const { to } = host
+  if (to.kind === 'workload') return { workload: to.workload }
+  if (to.within !== undefined && !isWithin(passed.target, to.within))
+    return { answer: { status: 404, code: 'resource_not_found', message: `The paths of this host begin with ${to.within}/.` } }
+  return toApi(prefixOf(to, passed.host.name) + passed.target, rawPaths)
+}
+
+function isWithin(target: string, path: string): boolean {
+  return target === path || target.startsWith(`${path}/`) || target.startsWith(`${path}?`)
 }
 
 /** Paths below `rawPaths` hold keys of objects, which are bytes: dots, slashes and percent signs in them mean themselves. */

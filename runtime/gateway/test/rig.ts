@@ -148,6 +148,7 @@ export const ITEMS: readonly Item[] = [
   { kind: 'certificate', key: 'apps', value: certificates.apps },
   { kind: 'certificate', key: 'shop', value: certificates.shop },
   host('iam.everleaf.localhost', 'any', 'platform', { kind: 'api', prefix: '/iam' }),
+  host('events.everleaf.localhost', 'any', 'platform', { kind: 'api', prefix: '', within: '/events' }),
   host('private.everleaf.localhost', 'private', 'platform', { kind: 'api', prefix: '/iam' }),
   host('hello.proj.everleaf.localhost', 'any', 'apps', { kind: 'workload', workload: 'hello' }),
   host('secret.proj.everleaf.localhost', 'private', 'apps', { kind: 'workload', workload: 'secret' }),

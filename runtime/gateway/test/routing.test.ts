@@ -56,6 +56,23 @@ for (const [listener, sni, host, status, certificate] of MATRIX) {
   })
 }
 
+for (const [path, status] of [
+  ['/events', 200],
+  ['/events/v1', 200],
+  ['/events?x=/iam', 200],
+  ['/iam/v1', 404],
+  ['/eventsx/v1', 404],
+  ['/%65vents/v1', 404],
+  ['/events/../iam/v1', 400],
+  ['/events/%2e%2e/iam/v1', 400],
+  ['/', 404],
+] as const)
+  test(`a name whose API has its own path answers ${status} to ${path}, and reaches no other API`, async () => {
+    const before = rig.seenByCore.length
+    assert.equal((await ask(rig.at.public?.port ?? 0, 'events.everleaf.localhost', { path })).status, status)
+    assert.equal(rig.seenByCore.length - before, status === 200 ? 1 : 0)
+  })
+
 test('a missing app is answered in the form of Code Engine', async () => {
   const reply = await ask(rig.at.public?.port ?? 0, 'nobody.proj.everleaf.localhost')
   const body = JSON.parse(reply.body)

@@ -41,8 +41,13 @@ export type HostItem = {
   readonly listener: 'public' | 'private' | 'any' | 'project'
   /** Key of a certificate item. */
   readonly certificate: string
-  /** `label`: the first label of a name below the suffix, a bucket's, is the segment behind the prefix. */
-  readonly to: { readonly kind: 'api'; readonly prefix: string; readonly label?: true } | { readonly kind: 'workload'; readonly workload: string }
+  /**
+   * `label`: the first label of a name below the suffix, a bucket's, is the segment behind the prefix. `within`: no other path is reached by this
+   * name, whose API has it in its own paths.
+   */
+  readonly to:
+    | { readonly kind: 'api'; readonly prefix: string; readonly label?: true; readonly within?: string }
+    | { readonly kind: 'workload'; readonly workload: string }
 }
 
 /** An app as edge has to run it. The newest revision first; then the last one that was ready, when it is another. */

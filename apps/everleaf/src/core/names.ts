@@ -28,22 +28,23 @@ function objectStorage(...hosts: string[]): ApiHost[] {
 }
 
 type Where = { readonly domain: string; readonly region: string }
-type ApiHost = { readonly host: string; readonly prefix: string; readonly label?: true }
+type ApiHost = { readonly host: string; readonly prefix: string; readonly label?: true; readonly within?: string }
 
 /** Every name of an API, Everleaf's own and IBM's, and the path it stands for (api sheets: hosts). */
 export function apiHosts({ domain, region: own }: Where): ApiHost[] {
   const at = (prefix: string, ...hosts: string[]) => hosts.map((host) => ({ host, prefix }))
+  // Its own path begins with its name already.
+  const eventNotifications = (...hosts: string[]) => hosts.map((host) => ({ host, prefix: '', within: '/event-notifications' }))
   return [
     ...at('/iam', `iam.${domain}`, 'iam.cloud.ibm.com', 'private.iam.cloud.ibm.com'),
     ...at('/resource-controller', `resource-controller.${domain}`, 'resource-controller.cloud.ibm.com'),
-    // Event Notifications' own path begins with its name already.
-    ...at('', `event-notifications.${domain}`),
+    ...eventNotifications(`event-notifications.${domain}`),
     ...at('/codeengine', `codeengine.${domain}`),
     ...objectStorage(`s3.${domain}`, ...['us', 'eu', 'ap', ...regionsWith(own)].flatMap(objectStorageHosts)),
     ...regionsWith(own).flatMap((region) => [
       ...at('/iam', `private.${region}.iam.cloud.ibm.com`),
       ...at('/resource-controller', `private.${region}.resource-controller.cloud.ibm.com`),
-      ...at('', `${region}.event-notifications.cloud.ibm.com`, `private.${region}.event-notifications.cloud.ibm.com`),
+      ...eventNotifications(`${region}.event-notifications.cloud.ibm.com`, `private.${region}.event-notifications.cloud.ibm.com`),
       ...at('/codeengine', `api.${region}.codeengine.cloud.ibm.com`, `api.private.${region}.codeengine.cloud.ibm.com`),
     ]),
   ]
