@@ -59,8 +59,10 @@ export function typeAgainstFarSide() {
       screen: () => ({
         result: (text) => void out.push(text),
         note: (text) => void out.push(text),
+        remark: (text) => void err.push(text),
         warn: (text) => void err.push(text),
         ask: async () => undefined,
+        askSecret: async () => undefined,
       }),
     })
     return { status, out: out.join('\n'), err: err.join('\n') }

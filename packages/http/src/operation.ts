@@ -80,6 +80,8 @@ type Shapes<Q extends TSchema | undefined, B extends TSchema | undefined> = {
   readonly withoutEffect?: (body: unknown) => readonly string[]
   /** How the body comes: JSON (default), a form, raw bytes, or a stream. */
   readonly takes?: 'json' | 'form' | 'bytes' | 'stream'
+  /** Whether a change may come with `everleaf_check_only=true` in its query: all of it is checked and answered, and nothing is kept. */
+  readonly mayBeTried?: boolean
   /** An audit line before the answer: `true` for reads of secrets; every change has one unless `false`. */
   readonly audit?: boolean
 }

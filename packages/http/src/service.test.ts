@@ -39,6 +39,7 @@ const routes: readonly Route[] = [
     'thing.create',
     operation({
       body: Type.Object({ name: Type.String({ minLength: 2 }) }),
+      mayBeTried: true,
       status: 201,
       async run({ db, deps, baseUrl }, { body }) {
         await db.insertInto('things').values({ name: body.name }).execute()
@@ -119,6 +120,27 @@ test('an operation that fails inside leaves nothing behind and says nothing of o
   assert.doesNotMatch(reply.body, /secret|place/)
   assert.deepEqual((await call('GET', '/svc/things')).json().things, [])
 })
+
+test('a change that is only tried is checked and answered, and nothing of it is kept, not even its audit line', async () => {
+  const { call, store } = await start()
+  const reply = await call('POST', '/svc/things?everleaf_check_only=true', { body: '{"name":"ab"}' })
+  assert.deepEqual([reply.statusCode, reply.json().name], [201, 'ab!'])
+  assert.equal((await call('POST', '/svc/things?everleaf_check_only=true', { body: '{"name":"a"}' })).statusCode, 400)
+  assert.deepEqual((await call('GET', '/svc/things')).json().things, [])
+  assert.deepEqual(await store.tables<{ store_audit: { line: string } }>().selectFrom('store_audit').selectAll().execute(), [])
+})
+
+for (const [what, method, url] of [
+  ['an operation that would do something all the same', 'GET', '/svc/things?everleaf_check_only=true'],
+  ['another value', 'POST', '/svc/things?everleaf_check_only=1'],
+  ['two values', 'POST', '/svc/things?everleaf_check_only=true&everleaf_check_only=true'],
+] as const)
+  test(`trying is refused for ${what}`, async () => {
+    const { call } = await start()
+    const reply = await call(method, url, method === 'POST' ? { body: '{"name":"ab"}' } : {})
+    assert.deepEqual([reply.statusCode, reply.json().errors[0].code], [400, 'bad_request'])
+    assert.deepEqual((await call('GET', '/svc/things')).json().things, [])
+  })
 
 for (const [what, body, status, match] of [
   ['a missing member', '{}', 400, /required\.name/],

@@ -93,6 +93,7 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
     throw service.dialect.unauthenticated?.({ authorization, url: request.url, hint: NO_TOKEN }) ?? new ApiError(401, codes.unauthorized, NO_TOKEN)
   }
   if (operation.mode === 'not-implemented') throw new ApiError(501, codes.notImplemented, `The operation ${operation.name} does not exist in Everleaf yet.`)
+  const isTried = isOnlyTried(request, steps)
   const read: Read<unknown, unknown> = {
     ...callOf(request, reply, steps, identity),
     db: platform.store.tables<unknown>(),
@@ -105,10 +106,29 @@ async function answer(request: FastifyRequest, reply: FastifyReply, steps: Found
   }
   const query = operation.query === undefined ? undefined : await checkQuery(operation.query, request.query, codes.badRequest)
   const body = await readBody(request, reply, steps)
-  const result = await run(read, { params, query, body }, steps)
+  const result = await run(read, { params, query, body }, { ...steps, isTried })
   if (operation.mode === 'write') reply.raw.once('finish', () => platform.world.crashPoint(`http.answer-sent.${action}`))
   if (result instanceof RawReply && typeof result.body === 'object') return await sendChunks(request, reply, { ...result, chunks: result.body, steps })
   return send(reply, operation, result)
+}
+
+/** Whether the change is to be checked and not made. Throws where that is asked of an operation that would do something all the same. */
+function isOnlyTried(request: FastifyRequest, { operation, service }: Steps): boolean {
+  // No header: the gateway takes away those that begin with our name, and the change would be made.
+  const { everleaf_check_only: asked } = request.query as Readonly<Record<string, unknown>>
+  if (asked === undefined) return false
+  if (asked === 'true' && operation.mode === 'write' && operation.mayBeTried === true) return true
+  const problem = asked === 'true' ? 'This operation cannot be checked without being done.' : 'everleaf_check_only is true, or left out.'
+  throw new ApiError(400, service.dialect.codes.badRequest, problem)
+}
+
+/** Ends the transaction of a change that was only tried, so that nothing of it is kept. */
+class Tried extends Error {
+  readonly result: unknown
+  constructor(result: unknown) {
+    super('the change was only tried')
+    this.result = result
+  }
 }
 
 type Chunked = Pick<RawReply, 'status' | 'headers'> & { readonly chunks: AsyncIterable<Buffer>; readonly steps: Steps }
@@ -259,16 +279,21 @@ async function collect(stream: Readable, maxBytes: number, codes: Dialect['codes
 async function run(
   read: Read<unknown, unknown>,
   input: { params: Readonly<Record<string, string>>; query: unknown; body: unknown },
-  steps: Steps,
+  steps: Steps & { readonly isTried: boolean },
 ): Promise<unknown> {
-  const { operation, platform } = steps
+  const { operation, platform, isTried } = steps
   const line = (tx: Tx) => auditLine(tx, read, input, steps)
   if (operation.mode === 'write') {
-    return await platform.store.write(async (tx) => {
+    const change = platform.store.write(async (tx) => {
       const context: Write<unknown, unknown> = { ...read, tx, db: tx.tables<unknown>() }
       const result = await operation.run(context, input)
       if (operation.audit !== false) await line(tx)
+      if (isTried) throw new Tried(result)
       return result
+    })
+    return await change.catch((error: unknown) => {
+      if (error instanceof Tried) return error.result
+      throw error
     })
   }
   const result = await operation.run(read as Write<unknown, unknown>, input)

@@ -52,6 +52,7 @@ export const create = operation({
   query: Versioned,
   body: NewBuildRun,
   withoutEffect: withoutEffect(BUILD_MEMBERS),
+  mayBeTried: true,
   status: 202,
   async run(context, { params, body }) {
     const { db, tx, world, baseUrl } = context

@@ -47,6 +47,22 @@ test('an app has the documented defaults, and all that the schema requires', asy
   assert.deepEqual(body.status_details, { latest_created_revision: 'app-00001', reason: 'deploying' })
 })
 
+test('an app that is only tried, or changed, is refused or answered as it would be, and neither stays nor reaches the edge', async () => {
+  const { call, apps, platform } = await start()
+  const tried = `everleaf_check_only=true`
+  const before = platform.edge.differences.length
+  assert.equal((await call('POST', `${apps}?${tried}`, { body: { name: 'app', image_reference: IMAGE } })).status, 201)
+  assert.equal((await call('GET', `${apps}/app`)).status, 404)
+  assert.equal(platform.edge.differences.length, before)
+  await call('POST', apps, { body: { name: 'app', image_reference: IMAGE } })
+  assert.equal((await call('POST', `${apps}?${tried}`, { body: { name: 'app', image_reference: IMAGE } })).status, 409)
+  const bad = { match: '*', body: { scale_min_instances: 5, scale_max_instances: 2 } }
+  assert.equal((await call('PATCH', `${apps}/app?${tried}`, bad)).status, 400)
+  assert.equal((await call('PATCH', `${apps}/app?${tried}`, { match: '*', body: { image_port: 9_000 } })).body.image_port, 9_000)
+  const { body } = await call('GET', `${apps}/app`)
+  assert.deepEqual([body.image_port, body.status_details.latest_created_revision], [8080, 'app-00001'])
+})
+
 test('the version in the query decides where the platform variables stand; writing them back keeps the user ones alone', async () => {
   const { call, apps } = await start()
   const own = [{ type: 'literal', name: 'MINE', value: '1' }]

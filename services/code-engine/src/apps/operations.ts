@@ -46,6 +46,7 @@ export const create = operation({
   query: Versioned,
   body: NewApp,
   withoutEffect: withoutEffect(RUN_MEMBERS),
+  mayBeTried: true,
   status: 201,
   async run(context, { params, query, body }) {
     const { db, deps, world, baseUrl, setHeader } = context
@@ -90,6 +91,7 @@ export const update = operation({
   query: Versioned,
   body: AppPatch,
   withoutEffect: withoutEffect(RUN_MEMBERS),
+  mayBeTried: true,
   async run(context, { params, query, body }) {
     const { db, deps, baseUrl, headers, setHeader } = context
     const project = await activeProject(db, params)

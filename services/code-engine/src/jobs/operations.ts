@@ -42,6 +42,7 @@ export const create = operation({
   query: Versioned,
   body: NewJob,
   withoutEffect: withoutEffect(RUN_MEMBERS),
+  mayBeTried: true,
   status: 201,
   async run(context, { params, query, body }) {
     const { db, deps, world, baseUrl, setHeader } = context
@@ -73,6 +74,7 @@ export const update = operation({
   query: Versioned,
   body: JobPatch,
   withoutEffect: withoutEffect(RUN_MEMBERS),
+  mayBeTried: true,
   async run({ db, deps, baseUrl, headers, setHeader }, { params, query, body }) {
     const project = await activeProject(db, params)
     const before = await findJob(db, project.id, params.name ?? '')

@@ -3,10 +3,12 @@ import type { Command, Flag, Given } from '../grammar.ts'
 import { table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { pair } from './data.ts'
+import { fact, runDescribed, serviceFacts, statusFact } from './described.ts'
 import { at, commonCommands, type Kind, metadataOf, read, show, spelled } from './kinds.ts'
-import { BUILD, imageOf } from './local-build.ts'
-import { CLEAR, requireImage, RUN, runSettings, withoutUndefined } from './run-settings.ts'
-import { everyItem, GONE_AT_ONCE, inProject, type Item, NAME, OUTPUT, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
+import { asksForBuild, BUILD, sendBuilt } from './local-build.ts'
+import { requireReferences } from './references.ts'
+import { CLEAR, missesOf, requireImage, RUN, runSettings, takesAway, withoutUndefined } from './run-settings.ts'
+import { everyItem, GONE_AT_ONCE, inProject, type Item, NAME, OUTPUT, say, V2, waitFor, WAITING, waiting } from './scope.ts'
 
 const APP_OUTPUT: Flag = {
   ...OUTPUT,
@@ -21,7 +23,7 @@ const APP: Kind = {
   segment: 'apps',
   kind: 'Service',
   columns: ['Status', 'URL', 'Latest'],
-  row: (raw) => [raw.status ?? '-', raw.endpoint ?? '-', details(raw).latest_created_revision ?? '-'],
+  row: (raw) => [raw.status ?? '-', urlOf(raw) || '-', details(raw).latest_created_revision ?? '-'],
   toItem: knative,
   details: describe,
 }
@@ -57,7 +59,7 @@ function knative(raw: Item): Item {
       },
     },
     status: {
-      url: raw.endpoint,
+      url: urlOf(raw),
       address: { url: raw.endpoint_internal },
       latestReadyRevisionName: latest_ready_revision,
       latestCreatedRevisionName: latest_created_revision,
@@ -66,27 +68,35 @@ function knative(raw: Item): Item {
   }
 }
 
-async function describe(context: Context, raw: Item): Promise<string> {
+async function describe(context: Context, raw: Item, given: Given): Promise<string> {
   const instances = await everyItem(context, `${at(context, APP, String(raw.name))}/instances`, { key: 'instances' })
   const rows = instances.map(({ name, revision_name, status, status_details, created_at }) => {
     const running = status === 'running'
     const { restarts } = (status_details ?? {}) as { restarts?: number }
     return [name, revision_name, running ? '1/1' : '0/1', capital(String(status)), restarts ?? 0, created_at].map(String)
   })
-  const facts = [
-    `URL:               ${String(raw.endpoint ?? '')}`,
-    `Status Summary:    ${String(raw.status)}${details(raw).reason === undefined ? '' : ` (${String(details(raw).reason)})`}`,
-    `Image:             ${String(raw.image_reference)}`,
-    `CPU:               ${String(raw.scale_cpu_limit)}`,
-    `Memory:            ${String(raw.scale_memory_limit)}`,
-    `Port:              ${String(raw.image_port)}`,
-    `Concurrency:       ${String(raw.scale_concurrency)}`,
-    `Maximum Scale:     ${String(raw.scale_max_instances)}`,
-    `Minimum Scale:     ${String(raw.scale_min_instances)}`,
-    `Timeout:           ${String(raw.scale_request_timeout)}`,
-    `Running Instances: ${rows.filter((row) => row[3] === 'Running').length}`,
-  ]
-  return `${facts.join('\n')}\n\nInstances:\n${table(['Name', 'Revision', 'Running', 'Status', 'Restarts', 'Created'], rows)}`
+  const described = runDescribed(raw, {
+    before: [fact('URL', urlOf(raw)), fact('Cluster Local URL', raw.endpoint_internal), statusFact(raw)],
+    after: [...serviceFacts(raw), ['Running Instances', rows.filter((row) => row[3] === 'Running').length]],
+  })
+  const revisions = given.is('show-all-revisions') ? [`Revisions:\n${await revisionsOf(context, raw)}`] : []
+  return [described, ...revisions, `Instances:\n${table(['Name', 'Revision', 'Running', 'Status', 'Restarts', 'Created'], rows)}`].join('\n\n')
+}
+
+/** Where the app is reached: by an app of the project alone, where it has no other address. */
+function urlOf({ endpoint, endpoint_internal }: Item): string {
+  return [endpoint, endpoint_internal].map((url) => String(url ?? '')).find((url) => url !== '') ?? ''
+}
+
+async function revisionsOf(context: Context, raw: Item): Promise<string> {
+  const found = await everyItem(context, `${at(context, APP, String(raw.name))}/revisions`, { key: 'revisions' })
+  const { latest_created_revision: latest, latest_ready_revision: serves } = details(raw)
+  return table(
+    ['Name', 'Status', 'Latest', 'Traffic', 'Image', 'Created'],
+    found.map((one) =>
+      [one.name, one.status, one.name === latest, one.name === serves ? '100%' : '0%', one.image_reference, one.created_at].map((cell) => String(cell ?? '-')),
+    ),
+  )
 }
 
 export function capital(text: string): string {
@@ -159,9 +169,8 @@ const create: Command = {
     const settings = appSettings(given)
     const { wait } = waiting(given, true)
     say(context, given, `Creating application '${name}'...`)
-    const image = await imageOf(context, given, { kind: 'app', name })
-    const json = { name, ...settings, ...(image === undefined ? {} : { image_reference: image }) }
-    const made = await send(context, 'POST', { at: inProject(context, '/apps'), json })
+    await requireReferences(context, given)
+    const made = await sendBuilt(context, given, { kind: 'app', name }, { method: 'POST', at: inProject(context, '/apps'), json: { name, ...settings } })
     await finished(context, given, wait ? await ready(context, given, name) : made)
   },
 }
@@ -184,12 +193,16 @@ const update: Command = {
     const name = given.need('name')
     const { wait } = waiting(given, true)
     const before = await read(context, APP, name)
-    const settings = appSettings(given, before)
+    const json = appSettings(given, before)
+    for (const sentence of missesOf(given, before)) context.screen.remark(sentence)
+    if (Object.keys(json).length === 0 && !asksForBuild(given)) {
+      if (!takesAway(given)) throw new WrongUse('Say what is to change, such as --env NAME=VALUE or --image IMAGE.')
+      return finished(context, given, before)
+    }
     say(context, given, `Updating application '${name}'...`)
-    const image = await imageOf(context, given, { kind: 'app', name })
-    const json = { ...settings, ...(image === undefined ? {} : { image_reference: image }) }
-    if (Object.keys(json).length === 0) throw new WrongUse('Say what is to change, such as --env NAME=VALUE or --image IMAGE.')
-    const changed = await send(context, 'PATCH', { at: at(context, APP, name), json, ifMatch: String(before.entity_tag) })
+    await requireReferences(context, given)
+    const change = { method: 'PATCH', at: at(context, APP, name), json, ifMatch: String(before.entity_tag) } as const
+    const changed = await sendBuilt(context, given, { kind: 'app', name, before }, change)
     await finished(context, given, wait ? await ready(context, given, name) : changed)
   },
 }
@@ -221,19 +234,20 @@ async function why(context: Context, app: Item): Promise<string> {
 async function finished(context: Context, given: Given, raw: Item): Promise<void> {
   if (given.has('output')) return present(context, given, raw)
   context.screen.note(`Run 'ibmcloud ce application get -n ${String(raw.name)}' to check the application status.\nOK\n`)
-  context.screen.result(String(raw.endpoint ?? ''))
+  context.screen.result(urlOf(raw))
 }
 
 async function present(context: Context, given: Given, raw: Item): Promise<void> {
   const output = given.text('output')
-  if (output === 'url' || output === 'project-url') return context.screen.result(String((output === 'url' ? raw.endpoint : raw.endpoint_internal) ?? ''))
+  if (output === 'url') return context.screen.result(urlOf(raw))
+  if (output === 'project-url') return context.screen.result(String(raw.endpoint_internal ?? ''))
   await show(context, APP, { raw, given })
 }
 
 const get: Command = {
   ...spelled(APP, 'get'),
   about: 'one application, with its instances',
-  flags: [NAME, APP_OUTPUT],
+  flags: [NAME, { name: 'show-all-revisions', short: 'r', about: 'its revisions, too' }, APP_OUTPUT],
   async run(context, given) {
     const name = given.need('name')
     say(context, given, `Getting application '${name}'...`)

@@ -1,13 +1,14 @@
-import { existsSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { createCodeEngine, path } from '@everleaf/clients'
 import type { Context } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
+import { facts, table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
+import { fact, statusFact } from './described.ts'
 import { at, commonCommands, type Kind, made, read, spelled } from './kinds.ts'
 import { isRepository, repositoryIn } from './repository.ts'
 import { withoutUndefined } from './run-settings.ts'
-import { inProject, type Item, NAME, OUTPUT, projectOf, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
+import { everyItem, inProject, type Item, NAME, OUTPUT, projectOf, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
+import { sourceFolder } from './source-folder.ts'
 
 const BUILD: Kind = {
   words: ['build', 'bd'],
@@ -16,6 +17,7 @@ const BUILD: Kind = {
   kind: 'Build',
   columns: ['Status', 'Image', 'Build_Strategy'],
   row: (raw) => [raw.status, raw.output_image, raw.strategy_type],
+  details: describeBuild,
 }
 const RUN: Kind = {
   words: ['buildrun', 'br'],
@@ -26,6 +28,27 @@ const RUN: Kind = {
   row: (raw) => [raw.status, raw.output_image, raw.build_name ?? ''],
   details: (_context, raw) =>
     `Build:   ${String(raw.build_name ?? '')}\n${commitOf(raw)}Image:   ${String(raw.output_image)}\nStatus:  ${String(raw.status)}${reasonOf(raw)}`,
+}
+
+async function describeBuild(context: Context, raw: Item): Promise<string> {
+  const runs = await everyItem(context, inProject(context, '/build_runs'), { key: 'build_runs', query: { build_name: String(raw.name) } })
+  const described = facts([
+    fact('Build Type', raw.source_type),
+    statusFact(raw),
+    fact('Image', raw.output_image),
+    fact('Registry Secret', raw.output_secret === 'none' ? undefined : raw.output_secret),
+    fact('Build Strategy', raw.strategy_type),
+    fact('Size', raw.strategy_size),
+    fact('Timeout', raw.timeout),
+    fact('Source', raw.source_url),
+    fact('Commit', raw.source_revision),
+    fact('Git Repo Secret', raw.source_secret),
+    fact('Context Directory', raw.source_context_dir),
+    fact('Dockerfile', raw.strategy_spec_file),
+  ])
+  if (runs.length === 0) return described
+  const rows = runs.map((run) => [run.name, run.status, run.output_image, run.created_at].map((cell) => String(cell ?? '-')))
+  return `${described}\n\nBuild Runs:\n${table(['Name', 'Status', 'Image', 'Created'], rows)}`
 }
 
 function commitOf(raw: Item): string {
@@ -67,7 +90,7 @@ function settingsOf(given: Given): Item {
   })
 }
 
-/** Throws Failed where there is no such folder. */
+/** Throws WrongUse and Failed. */
 function folderOf(given: Given): string | undefined {
   const source = given.text('source')
   if (source !== undefined && isRepository(source)) return undefined
@@ -75,10 +98,7 @@ function folderOf(given: Given): string | undefined {
     if (given.has('context-dir')) throw new WrongUse('--context-dir goes with --source.')
     return undefined
   }
-  const folder = join(source, given.text('context-dir') ?? '')
-  if (!existsSync(folder) || !statSync(folder).isDirectory())
-    throw new Failed(`There is no folder ${folder}.\nGive --source a folder of this machine, or a repository: https://HOST/PATH.`)
-  return folder
+  return sourceFolder({ source, contextDir: given.text('context-dir'), option: 'source' })
 }
 
 async function upload(context: Context, given: Given, { name, folder }: { name: string; folder: string }): Promise<void> {
@@ -115,7 +135,7 @@ const create: Command = {
       ...settingsOf(given),
       ...git,
     }
-    const raw = await send(context, 'POST', { at: inProject(context, '/builds'), json })
+    const raw = await send(context, given, { method: 'POST', at: inProject(context, '/builds'), json })
     if (folder !== undefined) await upload(context, given, { name, folder })
     await made(context, BUILD, { raw, given })
   },
@@ -149,7 +169,8 @@ const update: Command = {
     if (Object.keys(json).length === 0 && folder === undefined) throw new WrongUse('Say what is to change, such as --source FOLDER or --timeout SECONDS.')
     say(context, given, `Updating build '${name}'...`)
     const changed = Object.keys(json).length > 0
-    const raw = changed ? await send(context, 'PATCH', { at: at(context, BUILD, name), json, ifMatch: String(before.entity_tag) }) : before
+    const change = { method: 'PATCH', at: at(context, BUILD, name), json, ifMatch: String(before.entity_tag) } as const
+    const raw = changed ? await send(context, given, change) : before
     if (folder !== undefined) await upload(context, given, { name, folder })
     await made(context, BUILD, { raw, given })
   },
@@ -192,14 +213,16 @@ const submit: Command = {
     if (build !== undefined && folder !== undefined) await upload(context, given, { name: build, folder })
     const whole = build === undefined ? { output_secret: 'none', strategy_type: 'buildpacks' } : {}
     say(context, given, 'Submitting build run...')
-    const submitted = await send(context, 'POST', {
+    const submitted = await send(context, given, {
+      method: 'POST',
       at: inProject(context, '/build_runs'),
       json: withoutUndefined({ name: given.text('name'), build_name: build, ...whole, ...settingsOf(given), ...source }),
     })
     const name = String(submitted.name)
     const raw = wait ? await ended(context, given, { name, limitMs }) : submitted
-    await made(context, RUN, { raw, given })
-    if (wait && raw.status === 'failed')
+    const isFailed = wait && raw.status === 'failed'
+    if (!isFailed || given.has('output')) await made(context, RUN, { raw, given })
+    if (isFailed)
       throw new Failed(
         `The build run ${name} failed${reasonOf(raw)}.\nSee what it wrote: ibmcloud ce buildrun logs -n ${name}\nMend it, and type the command again.`,
       )

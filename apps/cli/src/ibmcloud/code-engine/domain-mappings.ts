@@ -36,7 +36,7 @@ const create: Command = {
     const name = given.need('domain-name')
     say(context, given, `Creating domain mapping '${name}'...`)
     const json = { name, component: component(given.need('target')), tls_secret: given.need('tls-secret') }
-    await made(context, MAPPING, { raw: await send(context, 'POST', { at: inProject(context, '/domain_mappings'), json }), given })
+    await made(context, MAPPING, { raw: await send(context, given, { method: 'POST', at: inProject(context, '/domain_mappings'), json }), given })
   },
 }
 
@@ -50,7 +50,8 @@ const update: Command = {
     if (Object.keys(json).length === 0) throw new WrongUse('Say what is to change: --target NAME or --tls-secret NAME.')
     say(context, given, `Updating domain mapping '${name}'...`)
     const before = await read(context, MAPPING, name)
-    await made(context, MAPPING, { raw: await send(context, 'PATCH', { at: at(context, MAPPING, name), json, ifMatch: String(before.entity_tag) }), given })
+    const change = { method: 'PATCH', at: at(context, MAPPING, name), json, ifMatch: String(before.entity_tag) } as const
+    await made(context, MAPPING, { raw: await send(context, given, change), given })
   },
 }
 

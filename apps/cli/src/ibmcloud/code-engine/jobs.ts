@@ -3,10 +3,12 @@ import type { Command, Flag, Given } from '../grammar.ts'
 import { table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { capital } from './apps.ts'
-import { at, commonCommands, type Kind, made, read, spelled } from './kinds.ts'
-import { BUILD, imageOf } from './local-build.ts'
-import { CLEAR, requireImage, RUN, runSettings, withoutUndefined } from './run-settings.ts'
-import { inProject, type Item, NAME, OUTPUT, say, send, waitFor, WAITING, waiting } from './scope.ts'
+import { fact, runDescribed } from './described.ts'
+import { at, commonCommands, type Kind, made, newest, read, spelled } from './kinds.ts'
+import { asksForBuild, BUILD, sendBuilt } from './local-build.ts'
+import { requireReferences } from './references.ts'
+import { CLEAR, missesOf, requireImage, RUN, runSettings, takesAway, withoutUndefined } from './run-settings.ts'
+import { everyItem, inProject, type Item, NAME, OUTPUT, say, saying, send, waitFor, WAITING, waiting } from './scope.ts'
 
 const details = (raw: Item) => (raw.status_details ?? {}) as Readonly<Record<string, unknown>>
 const JOB: Kind = {
@@ -16,6 +18,7 @@ const JOB: Kind = {
   kind: 'JobDefinition',
   columns: ['Image', 'Array_Indices'],
   row: (raw) => [raw.image_reference, raw.scale_array_spec],
+  details: describeJob,
 }
 const RUNS: Kind = {
   words: ['jobrun', 'jr'],
@@ -25,6 +28,20 @@ const RUNS: Kind = {
   columns: ['Failed', 'Pending', 'Requested', 'Running', 'Succeeded', 'Unknown', 'Job'],
   row: (raw) => [...['failed', 'pending', 'requested', 'running', 'succeeded', 'unknown'].map((name) => details(raw)[name] ?? 0), raw.job_name ?? '-'],
   details: (_context, raw) => describeRun(raw),
+}
+
+async function describeJob(context: Context, raw: Item): Promise<string> {
+  const runs = await everyItem(context, inProject(context, '/job_runs'), { key: 'job_runs', query: { job_name: String(raw.name) } })
+  const last = newest(runs)
+  return runDescribed(raw, {
+    before: [fact('Last Job Run', last && `${String(last.name)} (${String(last.status)})`)],
+    after: [
+      fact('Mode', raw.run_mode),
+      fact('Array Indices', raw.scale_array_spec),
+      // A daemon has neither.
+      ...(raw.run_mode === 'daemon' ? [] : [fact('Max Execution Time', raw.scale_max_execution_time), fact('Retry Limit', raw.scale_retry_limit)]),
+    ],
+  })
 }
 
 function describeRun(raw: Item): string {
@@ -41,7 +58,7 @@ function describeRun(raw: Item): string {
     `Image:           ${String(raw.image_reference)}`,
     `Array Indices:   ${String(raw.scale_array_spec)}`,
     '',
-    `Status:          ${String(raw.status)}${details(raw).message === undefined ? '' : ` (${String(details(raw).message)})`}`,
+    `Status:          ${saying(raw)}`,
     'Instance Statuses:',
     ...counts.map((name) => `  ${`${capital(name)}:`.padEnd(12)} ${String(details(raw)[name])}`),
     ...(rows.length === 0 ? [] : ['', 'Instances:', table(['Name', 'Running', 'Status', 'Restarts'], rows)]),
@@ -70,11 +87,6 @@ function jobSettings(given: Given, before?: Item): Item {
   })
 }
 
-async function withImage(context: Context, given: Given, { name, settings }: { name: string; settings: Item }): Promise<Item> {
-  const image = await imageOf(context, given, { kind: 'job', name })
-  return image === undefined ? settings : { ...settings, image_reference: image }
-}
-
 const create: Command = {
   ...spelled(JOB, 'create'),
   about: 'make a job',
@@ -84,7 +96,8 @@ const create: Command = {
     requireImage(given)
     const settings = jobSettings(given)
     say(context, given, `Creating job '${name}'...`)
-    const raw = await send(context, 'POST', { at: inProject(context, '/jobs'), json: { name, ...(await withImage(context, given, { name, settings })) } })
+    await requireReferences(context, given)
+    const raw = await sendBuilt(context, given, { kind: 'job', name }, { method: 'POST', at: inProject(context, '/jobs'), json: { name, ...settings } })
     await made(context, JOB, { raw, given })
   },
 }
@@ -96,11 +109,16 @@ const update: Command = {
   async run(context, given) {
     const name = given.need('name')
     const before = await read(context, JOB, name)
-    const settings = jobSettings(given, before)
+    const json = jobSettings(given, before)
+    for (const sentence of missesOf(given, before)) context.screen.remark(sentence)
+    if (Object.keys(json).length === 0 && !asksForBuild(given)) {
+      if (!takesAway(given)) throw new WrongUse('Say what is to change, such as --env NAME=VALUE or --array-indices 0-4.')
+      return made(context, JOB, { raw: before, given })
+    }
     say(context, given, `Updating job '${name}'...`)
-    const json = await withImage(context, given, { name, settings })
-    if (Object.keys(json).length === 0) throw new WrongUse('Say what is to change, such as --env NAME=VALUE or --array-indices 0-4.')
-    await made(context, JOB, { raw: await send(context, 'PATCH', { at: at(context, JOB, name), json, ifMatch: String(before.entity_tag) }), given })
+    await requireReferences(context, given)
+    const change = { method: 'PATCH', at: at(context, JOB, name), json, ifMatch: String(before.entity_tag) } as const
+    await made(context, JOB, { raw: await sendBuilt(context, given, { kind: 'job', name, before }, change), given })
   },
 }
 
@@ -127,7 +145,7 @@ const resubmit: Command = {
     RUN_NAME,
     ...RUN,
     ...ARRAY,
-    ...CLEAR,
+    ...CLEAR.filter(({ name }) => name !== 'rebuild'),
     OVERRIDE(),
     ...WAITING,
     OUTPUT,
@@ -154,7 +172,8 @@ async function start(context: Context, given: Given, asked: Item): Promise<void>
     ...asked,
     scale_array_size_variable_override: given.whole('array-size-variable-override') ?? asked.scale_array_size_variable_override,
   })
-  let raw = await send(context, 'POST', { at: inProject(context, '/job_runs'), json })
+  await requireReferences(context, given)
+  let raw = await send(context, given, { method: 'POST', at: inProject(context, '/job_runs'), json })
   const name = String(raw.name)
   if (wait) {
     say(context, given, `Waiting for job run '${name}' to end...`)
@@ -167,8 +186,9 @@ async function start(context: Context, given: Given, asked: Item): Promise<void>
       isDone: ({ status }) => status === 'completed' || status === 'failed',
     })
   }
-  await made(context, RUNS, { raw, given })
-  if (wait && raw.status === 'failed')
+  const isFailed = wait && raw.status === 'failed'
+  if (!isFailed || given.has('output')) await made(context, RUNS, { raw, given })
+  if (isFailed)
     throw new Failed(
       `The job run ${name} failed${details(raw).message === undefined ? '' : `: ${String(details(raw).message)}`}.\nSee what it wrote with: ibmcloud ce jobrun logs -n ${name}`,
     )

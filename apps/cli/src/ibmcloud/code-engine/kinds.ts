@@ -65,6 +65,11 @@ export async function show(context: Context, kind: Kind, { raw, given }: { raw: 
   if (more !== undefined && more !== '') context.screen.result(`\n${more}`)
 }
 
+/** The youngest of them. */
+export function newest(raws: readonly Item[]): Item | undefined {
+  return raws.toSorted((a, b) => String(b.created_at).localeCompare(String(a.created_at)))[0]
+}
+
 /** What was made or changed: as `--output` says, otherwise how to see it. */
 export async function made(context: Context, kind: Kind, { raw, given }: { raw: Item; given: Given }): Promise<void> {
   if (given.has('output')) return show(context, kind, { raw, given })

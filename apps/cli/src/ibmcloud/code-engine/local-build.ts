@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { createCodeEngine } from '@everleaf/clients'
+import { ApiFailure, type CodeEngine, createCodeEngine } from '@everleaf/clients'
 import { orMissing } from '../../ensure.ts'
 import type { Context } from '../context.ts'
 import type { Flag, Given } from '../grammar.ts'
-import { Failed } from '../wrong-use.ts'
+import { Failed, WrongUse } from '../wrong-use.ts'
 import { repositoryIn } from './repository.ts'
 import { withoutUndefined } from './run-settings.ts'
-import { inProject, type Item, projectOf, say, send, V2, waitFor, waiting } from './scope.ts'
+import { type Change, check, inProject, type Item, projectOf, say, send, V2, waitFor, waiting } from './scope.ts'
+import { sourceFolder } from './source-folder.ts'
 
 /** A build from a folder or a repository. */
 export const BUILD: readonly Flag[] = [
@@ -23,25 +24,62 @@ export const BUILD: readonly Flag[] = [
 
 const OPTIONS = { source: 'build-source', contextDir: 'build-context-dir', commit: 'build-commit', secret: 'build-git-repo-secret' } as const
 
+/** Whose image is built, and as what it stood before, where it is changed. */
+type Of = { readonly kind: 'app' | 'job'; readonly name: string; readonly before?: Item }
+
 /**
- * Builds what `--build-source` names; resolves with the image, undefined when none was given. With `--no-wait` the build goes on by itself.
- * Throws Failed when it does not build.
+ * Makes or changes an app or a job. Where `--build-source` or `--rebuild` asks for a build, the platform checks the change first: what it would
+ * refuse is refused before anything is sent or built, and leaves nothing. Throws Failed when the source does not build.
  */
-export async function imageOf(context: Context, given: Given, of: { kind: 'app' | 'job'; name: string }): Promise<string | undefined> {
+export async function sendBuilt(context: Context, given: Given, of: Of, change: Change): Promise<Item> {
+  const plan = planned(context, given, of)
+  if (plan === undefined) return send(context, given, change)
+  const whole = plan.image === undefined ? change : { ...change, json: { ...change.json, image_reference: plan.image } }
+  await check(context, whole)
+  await build(context, given, plan)
+  return send(context, given, whole)
+}
+
+/** Whether the options ask for a build. */
+export function asksForBuild(given: Given): boolean {
+  return given.has('build-source') || given.is('rebuild')
+}
+
+type Plan = {
+  /** The build. */
+  readonly name: string
+  /** What is built, in words. */
+  readonly what: string
+  /** The image that is made; undefined where that is known to the build alone. */
+  readonly image?: string
+  /** What the build is told; undefined where it goes on with what it was told before. */
+  readonly settings?: Item
+  readonly folder?: string
+}
+
+/** Throws WrongUse and Failed. */
+function planned(context: Context, given: Given, of: Of): Plan | undefined {
+  const { kind, name } = of
   const source = given.text('build-source')
   const git = repositoryIn(given, OPTIONS)
-  if (source === undefined) return undefined
-  const [image, name] = [given.text('image') ?? `private.everleaf/${of.kind}-${of.name}`, `${of.kind}-${of.name}`]
+  if (source === undefined) return given.is('rebuild') ? again(given, of) : undefined
+  const [image, build] = [given.text('image') ?? `private.everleaf/${kind}-${name}`, `${kind}-${name}`]
   if (git !== undefined) {
     const strategy = given.text('build-strategy') ?? (given.has('build-dockerfile') ? 'dockerfile' : 'buildpacks')
-    await build(context, given, { name, what: source, settings: { ...settingsOf(given, { image, strategy }), ...git } })
-    return image
+    return { name: build, what: source, image, settings: { ...settingsOf(given, { image, strategy }), ...git } }
   }
-  const folder = join(source, given.text('build-context-dir') ?? '')
-  if (!existsSync(folder)) throw new Failed(`There is no folder ${folder}.\nGive --build-source the folder with the source.`)
+  const folder = sourceFolder({ source, contextDir: given.text('build-context-dir'), option: 'build-source' })
   const settings = { ...settingsOf(given, { image, strategy: strategyOf(context, given, folder) }), source_type: 'local' }
-  await build(context, given, { name, what: folder, settings, folder })
-  return image
+  return { name: build, what: folder, image, settings, folder }
+}
+
+function again(given: Given, { kind, name, before }: Of): Plan {
+  if (given.has('image')) throw new WrongUse('--rebuild and --image contradict each other: the image is the one of the build.')
+  if (typeof before?.build !== 'string')
+    throw new Failed(
+      `The ${kind} ${name} was not built here: there is nothing to build again.\nGive --build-source the folder or the repository with its source.`,
+    )
+  return { name: before.build, what: `the ${kind} ${name}` }
 }
 
 function settingsOf(given: Given, { image, strategy }: { image: string; strategy: string }): Item {
@@ -61,26 +99,19 @@ function strategyOf({ screen }: Context, given: Given, folder: string): string {
   if (said !== undefined) return said
   if (given.has('build-dockerfile')) return 'dockerfile'
   if (existsSync(join(folder, 'Dockerfile')))
-    screen.warn(`The Dockerfile of ${folder} is not used: Everleaf builds by the language's own tools, as with --build-strategy buildpacks.`)
+    screen.remark(`The Dockerfile of ${folder} is not used: Everleaf builds by the language's own tools, as with --build-strategy buildpacks.`)
   return 'buildpacks'
 }
 
 /** What an earlier build may have said of a repository, and this one does not. */
 const NO_GIT = { source_url: null, source_revision: null, source_context_dir: null, source_secret: null }
 
-type Build = { readonly name: string; readonly what: string; readonly settings: Item; readonly folder?: string }
-
-async function build(context: Context, given: Given, { name, what, settings, folder }: Build): Promise<void> {
+async function build(context: Context, given: Given, plan: Plan): Promise<void> {
   const { world, base, auth } = context
-  const project = projectOf(context)
+  const { name, what, settings } = plan
   const codeEngine = createCodeEngine({ world, url: base + V2, auth })
-  if (folder !== undefined) say(context, given, `Packaging files to upload from source path '${folder}'...`)
-  const archive = folder === undefined ? undefined : await (await import('../../source-archive.ts')).archiveOf(folder)
-  const known = await orMissing(codeEngine.getBuild(project, name))
-  if (known === undefined) await send(context, 'POST', { at: inProject(context, '/builds'), json: { name, ...settings } })
-  else await codeEngine.updateBuild(project, name, { json: { ...NO_GIT, ...settings }, ifMatch: known.entity_tag })
-  if (archive !== undefined) await codeEngine.uploadBuildSource(project, name, archive)
-  const run = await codeEngine.createBuildRun(project, { build_name: name })
+  if (settings !== undefined) await prepare(context, given, { ...plan, settings }, codeEngine)
+  const run = await codeEngine.createBuildRun(projectOf(context), { build_name: name })
   say(context, given, `Submitting build run '${run.name}'...`)
   if (!waiting(given, true).wait) return
   const built = await waitFor(context, {
@@ -88,12 +119,43 @@ async function build(context: Context, given: Given, { name, what, settings, fol
     what: `The build run ${run.name}`,
     limitMs: (given.whole('build-timeout') ?? 600) * 1_000,
     next: `ibmcloud ce buildrun get -n ${run.name}`,
-    ask: async () => (await codeEngine.getBuildRun(project, run.name)) as Item,
+    ask: async () => (await codeEngine.getBuildRun(projectOf(context), run.name)) as Item,
     isDone: ({ status }) => status === 'succeeded' || status === 'failed',
   })
   if (built.status === 'failed') {
     const { reason, message } = (built.status_details ?? {}) as { reason?: string; message?: string }
-    throw new Failed(`The build of ${what} failed: ${message ?? reason ?? 'no reason given'}\nMend the source, and type the command again.`)
+    throw new Failed(
+      `The build of ${what} failed: ${message ?? reason ?? 'no reason given'}\nSee what it wrote: ibmcloud ce buildrun logs -n ${run.name}\nMend the source, and type the command again.`,
+    )
   }
   say(context, given, `Build run completed successfully.`)
+}
+
+/** Makes or changes the build and sends its source. A build that this made is taken back where its run would be refused. */
+async function prepare(context: Context, given: Given, { name, settings, folder }: Plan & { settings: Item }, codeEngine: CodeEngine): Promise<void> {
+  const project = projectOf(context)
+  const known = await orMissing(codeEngine.getBuild(project, name))
+  if (known === undefined) await send(context, given, { method: 'POST', at: inProject(context, '/builds'), json: { name, ...settings } })
+  let archive: Uint8Array | undefined
+  try {
+    await checkRun(context, { ...(known === undefined ? {} : NO_GIT), ...settings, build_name: name })
+    if (folder !== undefined) {
+      say(context, given, `Packaging files to upload from source path '${folder}'...`)
+      archive = await (await import('../../source-archive.ts')).archiveOf(folder)
+    }
+  } catch (error) {
+    if (known === undefined) await codeEngine.deleteBuild(project, name)
+    throw error
+  }
+  if (known !== undefined) await codeEngine.updateBuild(project, name, { json: { ...NO_GIT, ...settings }, ifMatch: known.entity_tag })
+  if (archive !== undefined) await codeEngine.uploadBuildSource(project, name, archive)
+}
+
+/** Throws ApiFailure where a run of the build would be refused, for another reason than that its source has not been sent yet. */
+async function checkRun(context: Context, json: Item): Promise<void> {
+  try {
+    await check(context, { method: 'POST', at: inProject(context, '/build_runs'), json })
+  } catch (error) {
+    if (!(error instanceof ApiFailure && error.status === 409 && error.code === 'conflict')) throw error
+  }
 }

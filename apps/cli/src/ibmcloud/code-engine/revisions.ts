@@ -2,6 +2,7 @@ import { path } from '@everleaf/clients'
 import type { Command, Flag } from '../grammar.ts'
 import { table } from '../table.ts'
 import { WrongUse } from '../wrong-use.ts'
+import { fact, runDescribed, serviceFacts, statusFact } from './described.ts'
 import { commonCommands, type Kind, spelled, toItem } from './kinds.ts'
 import { everyItem, inProject, type Item, OUTPUT, printed, say } from './scope.ts'
 
@@ -12,6 +13,7 @@ const REVISION: Kind = {
   kind: 'Revision',
   columns: [],
   row: () => [],
+  details: (_context, raw) => runDescribed(raw, { before: [fact('Application', raw.app_name), statusFact(raw)], after: serviceFacts(raw) }),
   folder: (name) => path`/apps/${ownerOf(name)}/revisions`,
 }
 

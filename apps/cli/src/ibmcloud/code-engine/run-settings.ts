@@ -25,7 +25,7 @@ export const RUN: readonly Flag[] = [
   { name: 'memory', short: 'm', value: 'SIZE', about: 'memory' },
   { name: 'ephemeral-storage', synonyms: ['es'], value: 'SIZE', about: 'disk' },
   { name: 'service-account', synonyms: ['sa'], value: 'ACCOUNT', about: 'default, manager, reader, writer, none' },
-  { name: 'force', short: 'f', about: 'without looking whether what it reads from is there: it is not looked here' },
+  { name: 'force', short: 'f', about: 'without looking whether the secrets and configmaps that it reads from are there' },
   { name: 'trusted-profiles-enabled', synonyms: ['trusted', 'tpe'], about: 'give it a token with which it can take a trusted profile' },
 ]
 
@@ -39,6 +39,7 @@ export const CLEAR: readonly Flag[] = [
   { name: 'commands-clear', synonyms: ['cc'], about: 'the command of the image' },
   { name: 'registry-secret-clear', synonyms: ['rsc'], about: 'no secret for the registry' },
   { name: 'service-account-clear', synonyms: ['sac'], about: 'the default account' },
+  { name: 'rebuild', about: 'build anew what it was built from: the repository as it is now, or the folder as it was sent' },
 ]
 
 type Variable = {
@@ -85,11 +86,57 @@ function variables(given: Given, before: readonly Variable[]): readonly Variable
     ...given.texts('env-from-secret').flatMap((text) => references('secret', text)),
     ...given.texts('env-from-configmap').flatMap((text) => references('config_map', text)),
   ]
-  const gone = (one: Variable) =>
-    (one.name !== undefined && given.texts('env-rm').includes(one.name)) ||
-    (one.reference !== undefined && given.texts(one.type.startsWith('secret') ? 'env-from-secret-rm' : 'env-from-configmap-rm').includes(one.reference))
+  const gone = (one: Variable) => REMOVED.some(({ flag, takes }) => given.texts(flag).some((name) => takes(one, name)))
   const same = (a: Variable, b: Variable) => (a.name ?? `${a.type} ${a.reference}`) === (b.name ?? `${b.type} ${b.reference}`)
-  return [...before.filter((one) => !gone(one) && !added.some((other) => same(one, other))), ...added]
+  // Of two of one name the last one is meant.
+  const meant = added.filter((one, at) => !added.slice(at + 1).some((other) => same(one, other)))
+  return changed(before, [...before.filter((one) => !gone(one) && !meant.some((other) => same(one, other))), ...meant])
+}
+
+/** undefined where it stays as it was. */
+function changed<T>(before: readonly T[], after: readonly T[]): readonly T[] | undefined {
+  return before.length === after.length && before.every((one) => after.includes(one)) ? undefined : after
+}
+
+const REMOVED: readonly { flag: string; title: string; takes: (one: Variable, name: string) => boolean }[] = [
+  { flag: 'env-rm', title: 'variable', takes: (one, name) => one.name === name },
+  { flag: 'env-from-secret-rm', title: 'variable of a secret', takes: (one, name) => one.reference === name && one.type.startsWith('secret') },
+  { flag: 'env-from-configmap-rm', title: 'variable of a configmap', takes: (one, name) => one.reference === name && !one.type.startsWith('secret') },
+]
+
+/** Whether something is to be taken away. */
+export function takesAway(given: Given): boolean {
+  return [...REMOVED.map(({ flag }) => flag), 'mount-rm'].some((flag) => given.has(flag))
+}
+
+/** A sentence for each thing that is to be taken away and is not there. */
+export function missesOf(given: Given, before: Item): string[] {
+  const variables = (before.run_env_variables ?? []) as readonly Variable[]
+  const mounts = (before.run_volume_mounts ?? []) as readonly Mount[]
+  return [
+    ...REMOVED.flatMap(({ flag, title, takes }) =>
+      given
+        .texts(flag)
+        .filter((name) => !variables.some((one) => takes(one, name)))
+        .map((name) => `There is no ${title} ${name} to take away.`),
+    ),
+    ...given
+      .texts('mount-rm')
+      .filter((path) => !mounts.some(({ mount_path }) => mount_path === path))
+      .map((path) => `There is no mount ${path} to take away.`),
+  ]
+}
+
+/** The secrets and config maps that the options name to be read from. Throws WrongUse. */
+export function namedIn(given: Given): { readonly secrets: readonly string[]; readonly configMaps: readonly string[] } {
+  const of = (type: 'secret' | 'config_map', env: string, mount: string) => [
+    ...given.texts(env).flatMap((text) => references(type, text).map(({ reference }) => reference ?? '')),
+    ...given.texts(mount).map((text) => pair(mount, text)[1]),
+  ]
+  return {
+    secrets: [...new Set(of('secret', 'env-from-secret', 'mount-secret'))],
+    configMaps: [...new Set(of('config_map', 'env-from-configmap', 'mount-configmap'))],
+  }
 }
 
 /** NAME, PREFIX=NAME, NAME:KEY_A,KEY_B and NAME:NEW=KEY of IBM's grammar. */
@@ -118,7 +165,10 @@ function mounts(given: Given, before: readonly Mount[]): readonly Mount[] | unde
     }),
   )
   const gone = given.texts('mount-rm')
-  return [...before.filter(({ mount_path }) => !gone.includes(mount_path) && !added.some((other) => other.mount_path === mount_path)), ...added]
+  return changed(before, [
+    ...before.filter(({ mount_path }) => !gone.includes(mount_path) && !added.some((other) => other.mount_path === mount_path)),
+    ...added,
+  ])
 }
 
 /** What runs must be known when something is made. Throws WrongUse. */

@@ -47,17 +47,37 @@ export async function everyItem(context: Context, at: string, { key, query = {} 
   }
 }
 
-/** Writes, and says which members have no effect in Everleaf (the server names them in a header). */
-export async function send(context: Context, method: 'POST' | 'PATCH' | 'PUT', sent: { at: string; json: Item; ifMatch?: string }): Promise<Item> {
-  const { world, base, auth, screen } = context
-  const { at, json, ifMatch } = sent
-  const { body, headers } = await call<Item>(
-    { world, url: base + V2, auth },
-    { method, path: at, json, ...(method === 'POST' ? {} : { ifMatch: ifMatch ?? '*' }) },
-  )
-  const ignored = headers['everleaf-ignored']
-  if (ignored !== undefined) screen.warn(`Kept, but without effect here: ${ignored} (docs/reference says why).`)
+/** A change of what lies at `at`. */
+export type Change = { readonly method: 'POST' | 'PATCH' | 'PUT'; readonly at: string; readonly json: Item; readonly ifMatch?: string }
+
+/** Writes, and says which of the options that were typed have no effect in Everleaf (the server names the members in a header). */
+export async function send(context: Context, given: Given, change: Change): Promise<Item> {
+  const { body, headers } = await write(context, change)
+  const ignored = (headers['everleaf-ignored'] ?? '').split(', ').flatMap((member) => OPTIONS_OF[member] ?? [])
+  const typed = [...new Set(ignored)].filter((name) => given.has(name)).map((name) => `--${name}`)
+  if (typed.length > 0) context.screen.remark(`Kept, but without effect here: ${typed.join(', ')} (docs/reference/ignored.md says why).`)
   return body
+}
+
+/** Has a change checked that is not made. Throws ApiFailure where it would be refused. */
+export async function check(context: Context, change: Change): Promise<void> {
+  await write(context, change, { everleaf_check_only: true })
+}
+
+async function write({ world, base, auth }: Context, { method, at, json, ifMatch }: Change, query: Query = {}) {
+  return await call<Item>({ world, url: base + V2, auth }, { method, path: at, query, json, ...(method === 'POST' ? {} : { ifMatch: ifMatch ?? '*' }) })
+}
+
+/** By which options the members are set that have no effect here. */
+const OPTIONS_OF: Readonly<Record<string, readonly string[]>> = {
+  image_secret: ['registry-secret'],
+  output_secret: ['registry-secret'],
+  run_as_user: ['user'],
+  run_service_account: ['service-account'],
+  scale_cpu_limit: ['cpu'],
+  scale_ephemeral_storage_limit: ['ephemeral-storage'],
+  strategy_size: ['size', 'build-size'],
+  strategy_spec_file: ['dockerfile', 'build-dockerfile'],
 }
 
 /** Prints `value` as `--output` says, false without one. Throws WrongUse for a jsonpath that is not understood. */
@@ -118,13 +138,21 @@ export async function waitFor(
       throw isLost(error) ? lost(options.what, options.next, error) : error
     })
     if (options.isDone(item)) return item
-    const [status, now] = [String(item.status ?? ''), world.monotonicMs()]
+    const [status, now] = [saying(item), world.monotonicMs()]
     if (status !== told.status || now - told.at >= TELL_MS) {
       options.tell(`  ${status}${now - beganAt >= 1_000 ? ` after ${Math.round((now - beganAt) / 1_000)} s` : ''}`)
       told = { at: now, status }
     }
     if (world.monotonicMs() > endsAt)
-      throw new Failed(`${options.what} is not done after ${Math.round(options.limitMs / 1_000)} s: it goes on.\nSee how it is with: ${options.next}`)
+      throw new Failed(
+        `${options.what} is not done after ${Math.round(options.limitMs / 1_000)} s: it is ${status}, and goes on.\nSee how it is with: ${options.next}`,
+      )
     await world.sleep(100)
   }
+}
+
+/** How something is, with what it waits for or why it failed: `deploying (Waiting for secret nope.)`. */
+export function saying({ status, status_details }: Item): string {
+  const { message } = (status_details ?? {}) as { message?: string }
+  return `${String(status ?? '')}${message === undefined || message === '' ? '' : ` (${message})`}`
 }

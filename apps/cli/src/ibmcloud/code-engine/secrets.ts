@@ -82,7 +82,7 @@ const secretCreate: Command = {
     if (data === undefined)
       throw new WrongUse('Say what it holds, such as --from-literal KEY=@FILE, or --cert-chain-file and --private-key-file with --format tls.')
     say(context, given, `Creating ${format} secret '${name}'...`)
-    const raw = await send(context, 'POST', { at: inProject(context, '/secrets'), json: { name, format: FORMATS[format] ?? format, data } })
+    const raw = await send(context, given, { method: 'POST', at: inProject(context, '/secrets'), json: { name, format: FORMATS[format] ?? format, data } })
     await made(context, SECRET, { raw, given })
   },
 }
@@ -101,7 +101,7 @@ function olderCreate(kind: Kind, { format, parts, presets }: { format: string; p
       const data = secretData(given)
       if (data === undefined) throw new WrongUse(`Say what it holds, such as --${parts[0]} FILE.`)
       say(context, given, `Creating ${kind.title} '${name}'...`)
-      const raw = await send(context, 'POST', { at: inProject(context, '/secrets'), json: { name, format, data: { ...presets, ...data } } })
+      const raw = await send(context, given, { method: 'POST', at: inProject(context, '/secrets'), json: { name, format, data: { ...presets, ...data } } })
       await made(context, kind, { raw, given })
     },
   }
@@ -126,7 +126,10 @@ function updateCommand(kind: Kind, flags: readonly Flag[], entriesOf: (given: Gi
       const data = { ...(before.data as Item | undefined), ...change }
       for (const key of given.texts('rm')) delete data[key]
       const json = { ...(before.format === undefined ? {} : { format: before.format }), data }
-      await made(context, kind, { raw: await send(context, 'PUT', { at: at(context, kind, name), json, ifMatch: String(before.entity_tag) }), given })
+      await made(context, kind, {
+        raw: await send(context, given, { method: 'PUT', at: at(context, kind, name), json, ifMatch: String(before.entity_tag) }),
+        given,
+      })
     },
   }
 }
@@ -140,7 +143,7 @@ const configMapCreate: Command = {
     if (data === undefined) throw new WrongUse('Say what it holds, such as --from-literal KEY=VALUE.')
     say(context, given, `Creating configmap '${given.need('name')}'...`)
     await made(context, CONFIG_MAP, {
-      raw: await send(context, 'POST', { at: inProject(context, '/config_maps'), json: { name: given.need('name'), data } }),
+      raw: await send(context, given, { method: 'POST', at: inProject(context, '/config_maps'), json: { name: given.need('name'), data } }),
       given,
     })
   },
