@@ -43,6 +43,7 @@ export async function buildImage(request: BuildRequest, deps: BuildDeps): Promis
     const digest = await extractArchive({ archive, into: work, signal })
     await rm(fetched, { recursive: true, force: true })
     const names = new Set(await readdir(work))
+    if (names.has('Dockerfile')) request.log('The Dockerfile is not used: the source is built by the own tools of its language.')
     const text = (name: string) => readFileSync(join(work, name), 'utf8')
     const detected = detect({ names, text, exists: (path) => existsSync(join(work, path)) })
     const command = (await detected.prepare(workbench({ folder: work, deps, signal, log: request.log }))) ?? detected.command

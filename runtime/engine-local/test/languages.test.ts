@@ -94,6 +94,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 `
 
+test('a Dockerfile beside a source is not used, and the log of the build says so', async () => {
+  const file = { 'server.js': '' }
+  assert.match((await build({ ...file, Dockerfile: 'FROM scratch' })).log.join('\n'), /The Dockerfile is not used/)
+  assert.doesNotMatch((await build(file)).log.join('\n'), /Dockerfile/)
+})
+
 test('a Python source with packages is built and runs, and the same packages are not installed twice', { timeout: 300_000 }, async (t) => {
   if (!needs(t, 'python3 with pip (python3-pip)', has('/usr/bin/python3', '-m', 'pip', '--version'))) return
   const first = await build({ 'app.py': PYTHON, 'requirements.txt': '# one\nsix==1.17.0 ; python_version > "3"\n' })
