@@ -139,7 +139,7 @@ export class StreamReply {
 export class RawReply {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  /** Of chunks each is asked for when the one before has been written, and its memory given back. */
+  /** Of chunks each is asked for while the one before is being written; the memory of those that are written is given back. */
   readonly body: string | AsyncIterable<Buffer> | undefined
   constructor({ status, headers, body }: { status: number; headers: Readonly<Record<string, string>>; body: RawReply['body'] }) {
     this.status = status

@@ -140,16 +140,22 @@ async function sendChunks(request: FastifyRequest, reply: FastifyReply, { status
   let goOn = () => {}
   // What is being written then is never said to be written.
   raw.once('close', () => goOn())
+  const write = async (chunk: Buffer) => {
+    await new Promise<void>((resolve) => {
+      goOn = resolve
+      raw.write(chunk, () => resolve())
+    })
+    if (!raw.destroyed) release(chunk)
+  }
+  let writing: Promise<void> | undefined
   try {
     for await (const chunk of chunks) {
+      // The next one is read and opened while this one is written.
+      await writing
       if (raw.destroyed) return reply
-      await new Promise<void>((resolve) => {
-        goOn = resolve
-        raw.write(chunk, () => resolve())
-      })
-      if (raw.destroyed) return reply
-      release(chunk)
+      writing = write(chunk)
     }
+    await writing
     raw.end()
   } catch (error) {
     // The status has been sent: the caller sees its connection end, and why is for the log.

@@ -31,7 +31,10 @@ function read(text: string, options: { method?: string; accept?: string; cuts?: 
   let at = 0
   for (const cut of [...(options.cuts ?? []), bytes.length]) {
     const until = Math.min(bytes.length, at + cut)
-    if (until > at) reader.push(bytes.subarray(at, until))
+    const piece = Buffer.from(bytes.subarray(at, until))
+    if (until > at) reader.push(piece)
+    // As a connection does that reads into the same memory again.
+    piece.fill('?')
     at = until
   }
   return got

@@ -11,6 +11,7 @@ export type AnswerHead = {
 /** Who takes an answer. Each may call `stop` of the reader. */
 export interface AnswerSink {
   onHead(head: AnswerHead): void
+  /** The chunk is the sink's until it says that it is done with it (`UpstreamConnection.keep`); without that until it returns. */
   onBody(chunk: Buffer): void
   onEnd(): void
   /** The app has agreed to a WebSocket. The reader is done; `rest` has come already of what is no HTTP. */
@@ -237,7 +238,8 @@ export class AnswerReader {
     const known = Math.min(bytes.length, START.length)
     if (bytes.compare(START, 0, known, 0, known) !== 0) throw new Garbled('the answer does not begin as HTTP/1 does')
     if ((found === -1 ? bytes.length : found) > maxBytes) throw new Garbled('the header is too large')
-    this.#partial = found === -1 ? bytes : undefined
+    // What it is a part of may be read into again.
+    this.#partial = found === -1 ? Buffer.from(bytes) : undefined
     this.#at = found === -1 ? chunk.length : this.#at + found + end.length - (partial?.length ?? 0)
     return found === -1 ? undefined : bytes.subarray(0, found)
   }

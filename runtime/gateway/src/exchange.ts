@@ -86,10 +86,10 @@ class Exchange implements Visit {
     if (this.#remaining !== undefined) {
       this.#remaining -= chunk.length
       // The last bytes and the end leave in one write: one record and one packet for a small answer.
-      if (this.#remaining === 0) return void response.end(chunk)
+      if (this.#remaining === 0) return void response.end(chunk, this.#connection?.keep(chunk))
     }
-    if (response.write(chunk, (error) => error || release(chunk))) return
     const connection = this.#connection
+    if (response.write(chunk, connection?.keep(chunk))) return
     connection?.pause()
     response.once('drain', () => connection?.resume())
   }

@@ -1,7 +1,8 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net'
-import type { Timer, World } from '@everleaf/world'
+import { release, type Timer, type World } from '@everleaf/world'
 import { AnswerReader, type AnswerSink, Garbled } from './answer-reader.ts'
 import type { Limits } from './limits.ts'
+import { type KeptBuffer, ReadBuffers } from './read-buffers.ts'
 
 /**
  * Why an upstream gave no whole answer. `unsent`: no byte of the request was written. `unanswered`: written, and no answer began.
@@ -35,7 +36,7 @@ export interface Upstreams {
 const IDLE_MS = 4_000
 const LOOK_EVERY_MS = 1_000
 
-type Deps = { readonly world: World; readonly limits: Limits; readonly onIdle: () => void }
+type Deps = { readonly world: World; readonly limits: Limits; readonly onIdle: () => void; readonly buffers?: ReadBuffers }
 
 export function createUpstreams(options: { readonly world: World; readonly coreSocket: string; readonly limits: Limits }): Upstreams {
   const { world, limits } = options
@@ -56,7 +57,7 @@ export function createUpstreams(options: { readonly world: World; readonly coreS
     timer ??= world.after(LOOK_EVERY_MS, look)
   }
   const deps: Deps = { world, limits, onIdle: watch }
-  const core = new Place({ path: options.coreSocket }, deps)
+  const core = new Place({ path: options.coreSocket }, { ...deps, buffers: new ReadBuffers() })
   return {
     core,
     instance({ host, port }) {
@@ -109,10 +110,11 @@ class Place implements Upstream {
   }
 
   #connect(): UpstreamConnection {
-    const { world, limits, onIdle } = this.#deps
+    const { world, limits, onIdle, buffers } = this.#deps
     const connection: UpstreamConnection = new UpstreamConnection(this.#at, {
       world,
       limits,
+      buffers,
       onIdle: () => {
         this.#idle.push(connection)
         onIdle()
@@ -128,7 +130,13 @@ class Place implements Upstream {
   }
 }
 
-type Hooks = { readonly world: World; readonly limits: Limits; readonly onIdle: () => void; readonly onClose: () => void }
+type Hooks = {
+  readonly world: World
+  readonly limits: Limits
+  readonly buffers: ReadBuffers | undefined
+  readonly onIdle: () => void
+  readonly onClose: () => void
+}
 
 /** One connection to an instance or to core. */
 export class UpstreamConnection {
@@ -142,13 +150,16 @@ export class UpstreamConnection {
   #isDetached = false
   #problem: Error | undefined
   #onDrain: (() => void) | undefined
+  readonly #kept: KeptBuffer | undefined
   /** Monotonic ms since when it waits for a request. */
   idleSince = 0
 
   constructor(at: NetConnectOpts, hooks: Hooks) {
     this.#hooks = hooks
     this.#reader = new AnswerReader(hooks.limits)
-    this.#socket = connect({ ...at, noDelay: true })
+    this.#kept = hooks.buffers?.open()
+    const onread = this.#kept && { buffer: this.#kept.next, callback: (size: number, bytes: Uint8Array) => this.#readInto(bytes, size) }
+    this.#socket = connect({ ...at, noDelay: true, ...(onread && { onread }) })
     this.#connecting = hooks.world.after(hooks.limits.connectTimeoutMs, () => this.#fail(new Error('no connection in time')))
     this.#socket.on('connect', () => this.#begin())
     this.#socket.on('data', this.#read)
@@ -175,6 +186,11 @@ export class UpstreamConnection {
   /** The request has been written whole; without it the connection does not outlive its answer. */
   requestIsWhole(): void {
     this.#isRequestWhole = true
+  }
+
+  /** Keeps a chunk of the body from being read into again, until what is given back is called without an error. */
+  keep(chunk: Buffer): (error?: Error | null) => void {
+    return this.#kept?.keep() ?? ((error) => void (error || release(chunk)))
   }
 
   pause(): void {
@@ -209,6 +225,11 @@ export class UpstreamConnection {
     if (visit === undefined) return
     this.#reader.start(visit, visit)
     visit.onConnection(this)
+  }
+
+  #readInto(bytes: Uint8Array, size: number): boolean {
+    this.#read(Buffer.from(bytes.buffer, bytes.byteOffset, size))
+    return true
   }
 
   readonly #read = (chunk: Buffer): void => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { BackendError } from '../src/index.ts'
-import { ask, LOOPBACK, rawApp, type Rig, type RigOptions, startRig, talk, tlsTo } from './rig.ts'
+import { ask, LOOPBACK, rawApp, type Rig, type RigOptions, startRig, talk, tcpTo, tlsTo } from './rig.ts'
 
 const SHOP = 'shop.example'
 const start = `GET / HTTP/1.1\r\nHost: ${SHOP}\r\n`
@@ -137,6 +137,36 @@ test('a large body streams both ways whole', async () => {
   for (let sent = 0; sent < size; sent += chunk.length) if (!socket.write(chunk)) await once(socket, 'drain')
   await once(socket, 'close')
   assert.ok(received > size)
+})
+
+test('answers of core that are taken slowly, side by side and after one another, are each their own to the last byte', async () => {
+  const [pieces, piece] = [3_200, 5_000]
+  const fill = (path: string, n: number) => (path.charCodeAt(path.length - 1) * 31 + n) % 251
+  await using rig = await startRig({
+    core: async (request, response) => {
+      response.writeHead(200, { 'content-length': pieces * piece })
+      for (let n = 0; n < pieces; n++) if (!response.write(Buffer.alloc(piece, fill(request.url ?? '', n)))) await once(response, 'drain')
+      response.end()
+    },
+  })
+  const takeSlowly = async (letter: string) => {
+    const socket = (await tcpTo(rig.at.plain?.port ?? 0)).pause()
+    const received: Buffer[] = []
+    socket.on('data', (chunk: Buffer) => received.push(chunk))
+    socket.write(`GET /${letter} HTTP/1.1\r\nHost: iam.everleaf.localhost\r\nConnection: close\r\n\r\n`)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    socket.resume()
+    await once(socket, 'close')
+    const all = Buffer.concat(received)
+    return all.subarray(all.indexOf('\r\n\r\n') + 4)
+  }
+  for (const letters of ['ab', 'cd']) {
+    const bodies = await Promise.all([...letters].map(takeSlowly))
+    for (const [at, letter] of [...letters].entries()) {
+      const expected = Buffer.concat(Array.from({ length: pieces }, (_, n) => Buffer.alloc(piece, fill(letter, n))))
+      assert.ok(bodies[at]?.equals(expected), letter)
+    }
+  }
 })
 
 // Buffers of the kernel and of both ends take a few MiB; without back-pressure all of it would be taken.

@@ -62,6 +62,7 @@ export type RigOptions = {
   readonly app?: RequestListener
   /** What the app does with who asks for a WebSocket. Without it such requests are ordinary ones to it. */
   readonly onUpgrade?: (request: IncomingMessage, socket: Socket) => void
+  readonly core?: RequestListener
   readonly acquire?: Backends['acquire']
   readonly items?: readonly Item[]
   /** Of the public listener. */
@@ -83,7 +84,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const ofApp = new Set<Socket>()
   app.on('connection', (socket: Socket) => void ofApp.add(socket))
   const appPort = await listenOn(app, { port: 0, host: LOOPBACK })
-  let core = createServer(echo(seenByCore))
+  let core = createServer(options.core ?? echo(seenByCore))
   await listenOn(core, { path: coreSocket })
   const table = createTable({ onSwap: (swap) => swaps.push(swap), onRefused: (refusal) => refusals.push(refusal) })
   table.replace([...ITEMS, ...(options.items ?? [])])
