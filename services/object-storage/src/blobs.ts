@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { constants, type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { release, type World } from '@everleaf/world'
 
@@ -15,8 +15,8 @@ export type Body = {
 
 /** The bodies of objects: files named by ids of ours, never by keys, each sealed in frames with a key of its own. */
 export type Blobs = {
-  /** Writes a stream whole or not at all; on disk when it resolves. */
-  write(body: AsyncIterable<Buffer>, key: Buffer): Promise<string>
+  /** Writes a stream whole or not at all; on disk when it resolves. `length` is what it is said to have: the bytes that come count. */
+  write(body: AsyncIterable<Buffer>, options: { readonly key: Buffer; readonly length: number | undefined }): Promise<string>
   /**
    * Opens a part of a body, whose first bytes are read already. It is whole also where the body is removed meanwhile; it fails at the first
    * frame that was altered. Undefined: there is no such body.
@@ -35,6 +35,8 @@ const SEALED = FRAME + TAG
 const READ_AT_ONCE = 4
 /** Frames that are written at once, while as many are awaited, measured and sealed. */
 const WRITE_AT_ONCE = 4
+/** A body that is written at once: its write ends when it is on disk, without a second turn of the thread pool for that. */
+const AT_ONCE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DSYNC
 /** Frames after which the disk begins with what it has, so that the end does not wait for all of a large body. */
 const FLUSH_FRAMES = 128
 const MIN_CHUNK = 16 * 1024
@@ -57,14 +59,18 @@ export function openBlobs(options: { folder: string; world: Pick<World, 'id' | '
     }
   }
   return {
-    async write(body, key) {
+    async write(body, { key, length = 0 }) {
       const blob = world.id()
       const handle = await entriesOf()
-      // Made while the first bytes come, are measured and sealed.
-      const opening = open(pathOf(blob), 'wx', 0o600)
+      const isAtOnce = length > 0 && length <= WRITE_AT_ONCE * FRAME
+      // Made, and its name synced, while the first bytes come, are measured and sealed.
+      const opening = open(pathOf(blob), isAtOnce ? AT_ONCE : 'wx', 0o600)
+      const named = opening.then(() => handle.sync())
+      named.catch(() => {})
       try {
-        await writeFrames(opening, body, key)
-        await Promise.all([(await opening).sync(), handle.sync()])
+        const written = await writeFrames(opening, body, key)
+        if (!isAtOnce || written === 0) await (await opening).sync()
+        await named
       } catch (error) {
         await opening.catch(() => {})
         await unlink(pathOf(blob)).catch(() => {})
@@ -97,8 +103,8 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** Seals what comes as it comes, without holding a frame together, and writes some frames while the next ones come. */
-async function writeFrames(opening: Promise<FileHandle>, body: AsyncIterable<Buffer>, key: Buffer): Promise<void> {
+/** Seals what comes as it comes, without holding a frame together, and writes some frames while the next ones come. Gives the bytes of the file. */
+async function writeFrames(opening: Promise<FileHandle>, body: AsyncIterable<Buffer>, key: Buffer): Promise<number> {
   const writes = behind(1)
   const flushes = behind(1)
   let count = 0
@@ -111,7 +117,7 @@ async function writeFrames(opening: Promise<FileHandle>, body: AsyncIterable<Buf
     const file = await opening
     const [now, at] = [parts, position]
     parts = []
-    position = count * SEALED
+    position += now.reduce((sum, { length }) => sum + length, 0)
     await writes.add(writeAll(file, now, at))
     if (count % FLUSH_FRAMES === 0) await flushes.add(file.datasync())
   }
@@ -125,8 +131,9 @@ async function writeFrames(opening: Promise<FileHandle>, body: AsyncIterable<Buf
     }
   }
   if (!frame.isEmpty()) parts.push(...frame.end())
-  await write()
+  if (parts.length > 0) await write()
   await Promise.all([writes.end(), flushes.end()])
+  return position
 }
 
 /** The same bytes, without small chunks: of each a cipher makes a buffer of its own, and a caller may send ever so many. */

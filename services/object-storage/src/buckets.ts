@@ -17,9 +17,16 @@ export const AnyQuery = Type.Record(Type.String(), Type.Union([Type.String(), Ty
 export type Query = Readonly<Record<string, string | readonly string[]>>
 export const text = (query: Query, name: string): string | undefined => (typeof query[name] === 'string' ? query[name] : query[name]?.[0])
 
-export async function findBucket({ db }: Pick<View, 'db'>, name: string): Promise<BucketRow> {
-  const row = await db.selectFrom('cos_buckets').selectAll().where('name', '=', name).executeTakeFirst()
+/** The bucket that a request was allowed on: what it does then is on the same one. */
+const found = new WeakMap<Pick<View, 'db'>, BucketRow>()
+
+/** The row of a bucket, looked up once for a request. Throws 404. */
+export async function findBucket(context: Pick<View, 'db'>, name: string): Promise<BucketRow> {
+  const known = found.get(context)
+  if (known?.name === name) return known
+  const row = await context.db.selectFrom('cos_buckets').selectAll().where('name', '=', name).executeTakeFirst()
   if (row === undefined) throw new ApiError(404, CODES.noSuchBucket, 'The specified bucket does not exist.')
+  found.set(context, row)
   return row
 }
 

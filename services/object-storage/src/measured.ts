@@ -57,7 +57,8 @@ function codings(header: string | undefined): string[] {
 }
 
 export type Sums = { readonly size: number; readonly etag: string; readonly checksums: Readonly<Record<string, string>> }
-export type Measured = { readonly chunks: AsyncIterable<Buffer>; readonly end: () => Sums }
+/** `length` is what the headers say of it, if they say it. */
+export type Measured = { readonly chunks: AsyncIterable<Buffer>; readonly length: number | undefined; readonly end: () => Sums }
 
 /**
  * A body out of its frame, measured when it has passed: a chunk is whoever's asked for it until the next one is asked for, and given back when it
@@ -90,6 +91,7 @@ export function measured(body: AsyncIterable<Buffer> = nothing(), { headers, len
       }
       void queue.drain()
     })(),
+    length,
     end() {
       queue.end()
       if (length !== undefined && length !== size) throw new ApiError(400, CODES.incomplete, `The body has ${size} bytes, and its headers say ${length}.`)
@@ -112,6 +114,8 @@ export function measured(body: AsyncIterable<Buffer> = nothing(), { headers, len
 }
 
 const MAX_BEHIND = { bytes: 1024 * 1024, chunks: 64 }
+/** Bytes measured in one turn, half a millisecond's work: with a turn for each chunk a tenth of the time went into turns. */
+const TURN_BYTES = 256 * 1024
 
 /** Does some of the work later: of a small body all of it while the disk is waited for, where hashing took a third of the time of a put. */
 function behind(work: (chunk: Buffer) => void) {
@@ -130,9 +134,12 @@ function behind(work: (chunk: Buffer) => void) {
       bytes += chunk.length
       while (bytes > MAX_BEHIND.bytes || held.length > MAX_BEHIND.chunks) next()
     },
-    /** One after the other, with a turn for others between two. */
+    /** Some at a time, with a turn for others between. */
     async drain(): Promise<void> {
-      while (next()) await setImmediate()
+      while (held.length > 0) {
+        for (const until = bytes - TURN_BYTES; bytes > until && next(););
+        await setImmediate()
+      }
     },
     end(): void {
       while (next());

@@ -1,3 +1,4 @@
+import { finished } from 'node:stream'
 import { ApiError, type ByteStream, RawReply } from '@everleaf/http'
 import { noVersions, refuseAbsentHeaders } from './absent.ts'
 import type { Body } from './blobs.ts'
@@ -52,7 +53,7 @@ export const put = lookup({
     if (headers['x-amz-copy-source'] !== undefined) return await copy(context, { bucket, key })
     const said = saidOf(headers)
     const kept = keptHeaders(headers)
-    requireBefore(await stateOf(context, bucket.name, key), headers)
+    if (isConditional(headers)) requireBefore(await stateOf(context, bucket.name, key), headers)
     const stored = await receive(context, body as unknown as ByteStream | undefined, said)
     await commit(context, { bucket, key, stored, kept })
     const answer: Record<string, string> = { etag: `"${stored.etag}"`, ...stored.checksums }
@@ -66,6 +67,11 @@ type State = Pick<ObjectRow, 'blob' | 'etag'>
 
 async function stateOf({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<State | undefined> {
   return await db.selectFrom('cos_objects').select(['blob', 'etag']).where('bucket', '=', bucket).where('key', '=', key).executeTakeFirst()
+}
+
+/** Whether a new object asks for a state of the old one: it is looked up before the body comes then, not only in the transaction. */
+function isConditional(headers: View['headers']): boolean {
+  return headers['if-none-match'] !== undefined || headers['if-match'] !== undefined
 }
 
 /** Throws where a new object asks for another state of the old one than it finds. */
@@ -90,11 +96,43 @@ async function receive(context: View, body: ByteStream | undefined, said: Said):
   }
 }
 
+/** Bytes that may lie here unread before the connection is told to wait. */
+const MAX_ARRIVED = 256 * 1024
+
+/** The chunks of a body, each as its connection brought it: the stream's own iterator stops and starts the connection for every one. */
 async function* arriving(body: ByteStream): AsyncIterable<Buffer> {
+  const held: Buffer[] = []
+  let bytes = 0
+  let wake = () => {}
+  let ending: { readonly cause: unknown } | undefined
+  const forget = finished(body, { writable: false }, (cause) => {
+    ending = { cause }
+    wake()
+  })
+  const take = (chunk: Buffer) => {
+    held.push(chunk)
+    bytes += chunk.length
+    if (bytes >= MAX_ARRIVED) body.pause()
+    wake()
+  }
+  body.on('data', take)
   try {
-    for await (const chunk of body.iterator({ destroyOnReturn: false })) yield chunk as Buffer
-  } catch (cause) {
-    throw new ApiError(400, CODES.incomplete, 'The body was cut off before its end.', { cause })
+    for (;;) {
+      const chunk = held.shift()
+      if (chunk !== undefined) {
+        bytes -= chunk.length
+        yield chunk
+        if (body.isPaused()) body.resume()
+      } else if (ending === undefined) await new Promise<void>((resolve) => (wake = resolve))
+      else break
+    }
+    if (ending.cause !== undefined && ending.cause !== null) {
+      const { cause } = ending
+      throw new ApiError(400, CODES.incomplete, 'The body was cut off before its end.', { cause })
+    }
+  } finally {
+    body.off('data', take)
+    forget()
   }
 }
 
@@ -108,9 +146,9 @@ function fromDisk(cause: unknown): unknown {
   return new ApiError(503, CODES.unavailable, 'The disk does not take the object at the moment; nothing of it was stored. Try again shortly.', details)
 }
 
-async function store({ deps, world }: View, { chunks, end }: Measured): Promise<Stored> {
+async function store({ deps, world }: View, { chunks, length, end }: Measured): Promise<Stored> {
   const plainKey = world.randomBytes(32)
-  const blob = await deps.blobs.write(chunks, plainKey).catch((error: unknown) => {
+  const blob = await deps.blobs.write(chunks, { key: plainKey, length }).catch((error: unknown) => {
     throw fromDisk(error)
   })
   try {

@@ -49,6 +49,7 @@ export async function startObjectStorage() {
         reply.setEncoding('utf8').on('data', (part: string) => {
           text += part
         })
+        reply.once('error', reject)
         reply.once('end', () => resolve({ status: reply.statusCode ?? 0, headers: reply.headers, text, code: /<Error><Code>(\w+)<\/Code>/.exec(text)?.[1] }))
       })
       outgoing.once('error', reject).end(body)

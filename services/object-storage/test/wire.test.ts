@@ -99,6 +99,32 @@ test('each digest of a body is checked, and one that cannot be a digest is told 
   assert.equal((await cos.ask('PUT', '/kept/summed', { body: HELLO, headers: { 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } })).status, 200)
 })
 
+const FRAME = 256 * 1024
+const MIB = 1024 * 1024
+for (const size of [1, FRAME - 1, FRAME, FRAME + 1, MIB - 1, MIB, MIB + 1, MIB + FRAME, 2 * MIB + 1])
+  test(`a body of ${size} bytes comes back whole and in parts under its MD5, and another one leaves it as it is`, async () => {
+    const key = `/kept/sized-${size}`
+    const body = randomBytes(size).toString('base64').slice(0, size)
+    const md5 = createHash('md5').update(body).digest()
+    const headers = { 'content-md5': md5.toString('base64') }
+    const put = await cos.ask('PUT', key, { body, headers })
+    assert.deepEqual([put.status, put.headers.etag], [200, `"${md5.toString('hex')}"`], put.text)
+    const count = cos.bodies()
+    says(await cos.ask('PUT', key, { body: `-${body.slice(1)}`, headers }), 400, 'BadDigest')
+    assert.equal(cos.bodies(), count, 'a refused body stayed on disk')
+    assert.ok((await cos.ask('GET', key)).text === body, 'the whole')
+    const middle = Math.floor(size / 2)
+    for (const [from, to] of [
+      [0, 0],
+      [middle, Math.min(size - 1, middle + FRAME)],
+      [Math.max(0, size - 5), size - 1],
+    ] as const) {
+      const part = await cos.ask('GET', key, { headers: { range: `bytes=${from}-${to}` } })
+      assert.equal(part.status, 206)
+      assert.ok(part.text === body.slice(from, to + 1), `${from}-${to}`)
+    }
+  })
+
 test('a new bucket is made of a whole body with a location, or of none', async () => {
   const body = '<CreateBucketConfiguration><LocationConstraint>eu-de-smart</LocationConstraint></CreateBucketConfiguration>'
   says(await cos.ask('PUT', '/damaged', { body, headers: { 'content-md5': createHash('md5').digest('base64') } }), 400, 'BadDigest')
