@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { chainMaker } from '../support/certificates.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { freshHome, type Running, startPlatform } from '../support/platform.ts'
+import { couldNotRun, environment, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
 
 /* What `ibmcloud ce` refuses, and that nothing of it stays; and what it says of what it waits for. */
 const LIMIT = { timeout: 120_000 }
@@ -176,4 +178,114 @@ test('an update that takes away what is not there says so and changes nothing; -
   assert.deepEqual([(await names('buildrun')).length, await latest()], [runs + 1, 'taken-00002'])
   await done('ce', 'job', 'create', '-n', 'unbuilt', '--image', 'private.everleaf/elsewhere')
   assert.match(await refused(1, 'job', 'update', '-n', 'unbuilt', '--rebuild'), /was not built here/)
+})
+
+test('a domain mapping without a tls secret is refused; one that fails says why', LIMIT, async () => {
+  const words = ['dm', 'create', '--domain-name', 'www.example.com', '--target', 'taken', '--tls-secret']
+  assert.match(await refused(1, ...words, 'nosuch'), /no secret nosuch[\s\S]*secret create --name NAME --format tls/)
+  await done('ce', 'secret', 'create', '-n', 'plain', '-l', 'A=1')
+  assert.match(await refused(1, ...words, 'plain'), /format generic, not tls/)
+  const [leaf, other] = [await (await chainMaker()).leaf(['www.example.com']), await (await chainMaker()).leaf(['www.example.com'])]
+  const [chain, key] = [join(place.home, 'chain.pem'), join(place.home, 'other.pem')]
+  writeFileSync(chain, leaf.certificate)
+  writeFileSync(key, other.privateKey)
+  await done('ce', 'secret', 'create', '-n', 'unfit', '--format', 'tls', '--cert-chain-file', chain, '--private-key-file', key)
+  const { status, stderr } = await ibmcloud('ce', ...words, 'unfit')
+  assert.deepEqual([status, /www\.example\.com is failed/.test(stderr)], [0, true], stderr)
+  assert.match(await done('ce', 'dm', 'get', '-n', 'www.example.com'), /^Status: +failed.*\nReason: +failed_\w+$/m)
+  assert.match(await done('ce', 'dm', 'list'), /^www\.example\.com +failed .* failed_\w+ /m)
+  assert.match(await refused(1, 'dm', 'update', '-n', 'www.example.com', '--tls-secret', 'nosuch'), /no secret nosuch/)
+  assert.doesNotMatch(await done('ce', 'dm', 'list'), /^taken\./m)
+  assert.match(await done('ce', 'dm', 'list', '--all'), /^taken\./m)
+})
+
+test('files that are no PEM make no tls secret, and leave one that is there as it is', LIMIT, async () => {
+  const leaf = await (await chainMaker()).leaf(['www.example.com'])
+  const [chain, key, junk] = [join(place.home, 'good.pem'), join(place.home, 'key.pem'), join(place.home, 'junk')]
+  writeFileSync(chain, leaf.certificate)
+  writeFileSync(key, leaf.privateKey)
+  writeFileSync(junk, 'no certificate\n')
+  const tls = (verb: string, certificate: string, privateKey: string) => [
+    ...['secret', verb, '-n', 'pem', ...(verb === 'create' ? ['--format', 'tls'] : [])],
+    ...['--cert-chain-file', certificate, '--private-key-file', privateKey],
+  ]
+  assert.match(await refused(2, ...tls('create', junk, key)), /--cert-chain-file, line 1: There is no PEM block[\s\S]*everleaf certificate check/)
+  assert.match(await refused(2, ...tls('create', chain, junk)), /--private-key-file, line 1: There is no PEM block/)
+  assert.match(await refused(2, ...tls('create', chain, chain)), /--private-key-file/)
+  await done('ce', ...tls('create', chain, key))
+  const kept = await done('ce', 'secret', 'get', '-n', 'pem')
+  assert.match(await refused(2, 'secret', 'update', '-n', 'pem', '--private-key-file', junk), /no PEM block/)
+  assert.equal(await done('ce', 'secret', 'get', '-n', 'pem'), kept)
+})
+
+test('a password that is missing is named by its option, read from JSON, and asked for at a terminal', LIMIT, async () => {
+  for (const words of [
+    ['registry', 'create', '-n', 'reg'],
+    ['registry', 'create', '-n', 'reg', '--username', 'me'],
+    ['secret', 'create', '-n', 'reg', '--format', 'registry', '--username', 'me'],
+    ['secret', 'create', '-n', 'reg', '--format', 'basic_auth', '--username', 'me'],
+  ])
+    assert.match(await refused(2, ...words), /There is no password: give --password-from-file FILE/, words.join(' '))
+  const [apikey, hmac] = [join(place.home, 'apikey.json'), join(place.home, 'hmac.json')]
+  writeFileSync(apikey, '{"name":"mine","apikey":"from-json"}')
+  writeFileSync(hmac, '{"cos_hmac_keys":{"access_key_id":"id","secret_access_key":"key"}}')
+  assert.match(await refused(2, 'secret', 'create', '-n', 'x', '--format', 'basic_auth', '--password-from-json-file', apikey), /--username NAME must be given/)
+  assert.match(await refused(2, 'registry', 'create', '-n', 'x', '--password-from-json-file', hmac), /--password-from-json-file has no apikey/)
+  const decoded = async (name: string) => await done('ce', 'secret', 'get', '-n', name, '--decode')
+  await done('ce', 'registry', 'create', '-n', 'by-json', '--pfj', apikey)
+  assert.match(await decoded('by-json'), /^password: from-json$/m)
+  await done('ce', 'secret', 'create', '-n', 'hmac', '--format', 'hmac', '--from-json-file', hmac)
+  assert.match(await decoded('hmac'), /^access_key_id: id\nsecret_access_key: key$/m)
+  assert.match(await done('ce', 'secret', 'list', '--format', 'hmac'), /^hmac +2 +hmac_auth /m)
+  assert.doesNotMatch(await done('ce', 'secret', 'list', '--format', 'hmac'), /by-json/)
+  assert.match(await done('ce', 'secret', 'list', '--all'), /^by-json /m)
+})
+
+test('at a terminal the password is asked for, and not shown', LIMIT, async () => {
+  if (!existsSync('/usr/bin/script')) return couldNotRun('at a terminal the password is asked for', 'there is no script(1)')
+  const command = `node ${join(ROOT, 'bin/ibmcloud')} ce registry create -n typed`
+  const child = spawn('script', ['-qec', command, '/dev/null'], { env: environment(place), stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdout.on('data', (piece: Buffer) => {
+    if (piece.includes('Password:')) child.stdin.write('typed-secret\r')
+  })
+  const { status, stdout } = await finish(child, 60_000)
+  assert.deepEqual([status, /OK/.test(stdout), stdout.includes('typed-secret')], [0, true, false], stdout)
+  assert.match(await done('ce', 'secret', 'get', '-n', 'typed', '--decode'), /^password: typed-secret$/m)
+})
+
+test("options of IBM's that are not here are refused by name, and those that are narrow what is listed", LIMIT, async () => {
+  for (const [name, ...words] of [
+    ['--revision-name', 'app', 'create', '-n', 'x', '--image', 'a', '--revision-name', 'one'],
+    ['--build-clear', 'app', 'update', '-n', 'taken', '--build-clear'],
+    ['--orphan-job-runs', 'job', 'delete', '-n', 'taken', '-f', '--orphan-job-runs'],
+  ])
+    assert.match(await refused(2, ...words), new RegExp(`Everleaf does not have ${name}: `))
+  assert.ok((await names('job')).includes('taken'))
+  const { region_id } = await json<{ region_id: string }>('ce', 'project', 'current')
+  assert.equal((await json<unknown[]>('ce', 'project', 'list', '--regions', `us-none,${region_id}`)).length, 1)
+  assert.deepEqual(await json<unknown[]>('ce', 'project', 'list', '--regions', 'us-none'), [])
+})
+
+test('small mistakes are named, with what to type', LIMIT, async () => {
+  await done('ce', 'build', 'create', '-n', 'empty')
+  assert.match(await refused(1, 'br', 'submit', '--build', 'empty'), /no source yet\.\nSend it with: ibmcloud ce buildrun submit --build empty --source FOLDER/)
+  await done('ce', 'jobrun', 'submit', '--job', 'taken', '-n', 'big', '--wait')
+  assert.match(await refused(1, 'jobrun', 'logs', '-n', 'big', '--instance', 'nope'), /no instance named nope/)
+  assert.match(await refused(1, 'app', 'logs', '-n', 'taken', '--instance', 'taken-00001-nope'), /no instance named taken-00001-nope/)
+  assert.match(await done('ce', 'jobrun', 'logs', '-n', 'big', '--instance', 'big-0-0'), /the first one/)
+  assert.match(await refused(2, 'app', 'get', '-n', 'taken', '-o', 'jsonpath={.metadata.name'), /not closed/)
+  const empty = await refused(2, 'app', 'get', '-n', '')
+  assert.match(empty, /A name that was given is empty/)
+  assert.doesNotMatch(empty, /did not answer/)
+  const file = join(source, 'index.js')
+  assert.match(await refused(1, 'app', 'create', '-n', 'x', '--build-source', file), /is no folder/)
+  assert.match(await refused(1, 'build', 'create', '-n', 'x', '--source', file), /is no folder/)
+  assert.match(await refused(2, 'job', 'create', '-n', 'x', '--build-source', source, '--build-context-dir', '../x'), /leads out of the source/)
+  assert.match(await refused(2, 'build', 'create', '-n', 'x', '--source', source, '--context-dir', 'a/../..'), /leads out of the source/)
+  await done('ce', 'secret', 'create', '-n', 'entries', '-l', 'A=1')
+  const tag = async () => (await json<{ metadata: { resourceVersion: string } }>('ce', 'secret', 'get', '-n', 'entries')).metadata.resourceVersion
+  const before = await tag()
+  const { status, stderr } = await ibmcloud('ce', 'secret', 'update', '-n', 'entries', '--rm', 'NOSUCH')
+  assert.deepEqual([status, stderr, await tag()], [0, 'There is no entry NOSUCH to take away.\n', before])
+  assert.match(await done('ce', 'app', 'delete', '--help'), /delete an application/)
 })

@@ -13,6 +13,8 @@ export type Flag = {
   readonly many?: boolean
   readonly required?: boolean
   readonly oneOf?: readonly string[]
+  /** Of an option of IBM's grammar that Everleaf does not have: what to do instead. */
+  readonly absent?: string
   /** Says what is wrong with a value, undefined when nothing is. */
   readonly check?: (value: string) => string | undefined
 }

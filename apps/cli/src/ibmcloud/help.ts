@@ -67,9 +67,9 @@ function argumentLine({ name, about, optional }: Argument): [string, string] {
   return [name, `${about}${optional ? ' (may be left out)' : ''}`]
 }
 
-function flagLine({ name, short, synonyms = [], value, about, many, required }: Flag): [string, string] {
+function flagLine({ name, short, synonyms = [], value, about, many, required, absent }: Flag): [string, string] {
   const spellings = [...(short === undefined ? [] : [`-${short}`]), dashed(name), ...synonyms.map((synonym) => `--${synonym}`)].join(', ')
-  const notes = [...(required ? ['required'] : []), ...(many ? ['may be repeated'] : [])]
+  const notes = [...(absent === undefined ? [] : ['refused']), ...(required ? ['required'] : []), ...(many ? ['may be repeated'] : [])]
   return [`${spellings}${value === undefined ? '' : ` ${value}`}`, `${about}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`]
 }
 

@@ -43,6 +43,7 @@ function readFlag(word: string, queue: string[], { flags, values, hasArguments }
     if (value === undefined) throw new WrongUse(`${typed} wants a value: ${typed} ${flag.value}.`)
     checkValue(flag, typed, value)
   }
+  if (flag.absent !== undefined && value !== 'false') throw new WrongUse(`Everleaf does not have ${typed}: ${flag.absent}.`)
   const before = values.get(flag.name)
   if (before !== undefined && flag.many !== true && before[0] !== value)
     throw new WrongUse(`${typed} was given twice, with different values. Keep one of them.`)

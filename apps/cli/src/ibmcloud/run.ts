@@ -108,6 +108,9 @@ function explain(error: unknown): { status: number; lines: string[] } {
   if (error instanceof WrongUse) return { status: EXIT.wrongUse, lines: ['Incorrect Usage.', error.message] }
   if (error instanceof NotHere) return { status: EXIT.machine, lines: ['FAILED', error.message] }
   if (error instanceof Failed) return { status: EXIT.failed, lines: ['FAILED', error.message] }
+  // A path is made of names that were typed.
+  if (error instanceof ApiFailure && error.code === 'bad_name')
+    return { status: EXIT.wrongUse, lines: ['Incorrect Usage.', 'A name that was given is empty, or is "." or "..". Give the name of what is meant.'] }
   if (error instanceof ApiFailure) return { status: EXIT.failed, lines: ['FAILED', ...refusal(error)] }
   return { status: EXIT.failed, lines: ['FAILED', error instanceof Error ? error.message : String(error)] }
 }

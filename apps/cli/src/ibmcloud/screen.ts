@@ -34,9 +34,10 @@ export function processScreen({ quiet, write }: { quiet: boolean; write: (text: 
     async askSecret(question) {
       if (!isTerminal()) return undefined
       const [{ createInterface }, { Writable }] = await Promise.all([import('node:readline'), import('node:stream')])
-      write(`${question} `)
       const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
       const reader = createInterface({ input: process.stdin, output: nowhere, terminal: true })
+      // From here on the terminal does not show what is typed.
+      write(`${question} `)
       return await new Promise<string>((resolve) => {
         const end = (typed: string) => {
           resolve(typed)

@@ -114,6 +114,13 @@ const SCALE: readonly Flag[] = [
   { name: 'visibility', short: 'v', value: 'WHO', about: 'public, private, project', oneOf: ['public', 'private', 'project'] },
   { name: 'cluster-local', synonyms: ['cl'], about: 'the same as --visibility project' },
   { name: 'no-cluster-local', synonyms: ['ncl'], about: 'the same as --visibility public' },
+  {
+    name: 'revision-name',
+    synonyms: ['rn'],
+    value: 'NAME',
+    about: 'how its revision is named',
+    absent: 'revisions are numbered, as NAME-00001; see them with: ibmcloud ce revision list',
+  },
   { name: 'user', short: 'u', value: 'NUMBER', about: 'as whom it runs' },
   { name: 'probe-live', synonyms: ['pl'], value: 'KEY=VALUE', about: 'type, port, path, interval, initial-delay, timeout, failure-threshold', many: true },
   { name: 'probe-ready', synonyms: ['pr'], value: 'KEY=VALUE', about: 'the same: when it is ready', many: true },

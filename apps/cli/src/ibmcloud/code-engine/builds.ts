@@ -5,6 +5,7 @@ import { facts, table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { fact, statusFact } from './described.ts'
 import { at, commonCommands, type Kind, made, read, spelled } from './kinds.ts'
+import { isWithoutSource } from './local-build.ts'
 import { isRepository, repositoryIn } from './repository.ts'
 import { withoutUndefined } from './run-settings.ts'
 import { everyItem, inProject, type Item, NAME, OUTPUT, projectOf, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
@@ -213,10 +214,11 @@ const submit: Command = {
     if (build !== undefined && folder !== undefined) await upload(context, given, { name: build, folder })
     const whole = build === undefined ? { output_secret: 'none', strategy_type: 'buildpacks' } : {}
     say(context, given, 'Submitting build run...')
-    const submitted = await send(context, given, {
-      method: 'POST',
-      at: inProject(context, '/build_runs'),
-      json: withoutUndefined({ name: given.text('name'), build_name: build, ...whole, ...settingsOf(given), ...source }),
+    const json = withoutUndefined({ name: given.text('name'), build_name: build, ...whole, ...settingsOf(given), ...source })
+    const submitted = await send(context, given, { method: 'POST', at: inProject(context, '/build_runs'), json }).catch((error: unknown) => {
+      throw isWithoutSource(error)
+        ? new Failed(`The build ${build} has no source yet.\nSend it with: ibmcloud ce buildrun submit --build ${build} --source FOLDER`)
+        : error
     })
     const name = String(submitted.name)
     const raw = wait ? await ended(context, given, { name, limitMs }) : submitted

@@ -145,7 +145,7 @@ const resubmit: Command = {
     RUN_NAME,
     ...RUN,
     ...ARRAY,
-    ...CLEAR.filter(({ name }) => name !== 'rebuild'),
+    ...CLEAR.filter(({ name }) => name !== 'rebuild' && name !== 'build-clear'),
     OVERRIDE(),
     ...WAITING,
     OUTPUT,
@@ -194,13 +194,19 @@ async function start(context: Context, given: Given, asked: Item): Promise<void>
     )
 }
 
+const ORPHANS: Flag = {
+  name: 'orphan-job-runs',
+  short: 'o',
+  about: 'without its runs',
+  absent: 'a job goes with its runs; keep what they wrote with: ibmcloud ce jobrun logs -n NAME',
+}
 const BY_JOB: Flag = { name: 'job', short: 'j', value: 'NAME', about: 'only those of this job' }
 const byJob = (given: Given): Item => (given.has('job') ? { job_name: given.need('job') } : {})
 
 export const jobCommands: readonly Command[] = [
   create,
   update,
-  ...commonCommands(JOB),
+  ...commonCommands(JOB, { remove: [ORPHANS] }),
   submit,
   resubmit,
   ...commonCommands(RUNS, { list: [BY_JOB], query: byJob, allOf: { ...BY_JOB, about: 'all runs of this job' } }),

@@ -24,4 +24,5 @@ for (const [template, expected] of [
 test('all findings can be had as JSON, and what is not understood is said', () => {
   assert.deepEqual(jsonpathValues('{.items[*].n}', APP), ['one', 'two'])
   assert.throws(() => jsonpath('{.items[?(@.n=="one")]}', APP), /is not understood/)
+  for (const template of ['{.items', '{.items}{.n', 'a {.n']) assert.throws(() => jsonpath(template, APP), /not closed/, template)
 })

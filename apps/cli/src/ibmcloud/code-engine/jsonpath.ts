@@ -23,6 +23,7 @@ function pieces(template: string): (string | readonly Step[])[] {
     .split(/(\{[^}]*\})/)
     .filter((part) => part !== '')
     .map((part) => {
+      if (/^[^{]*\{[^}]*$/.test(part)) throw new WrongUse(`The brace before ${part.slice(part.indexOf('{') + 1)} in the jsonpath is not closed: {.a.b}`)
       if (!part.startsWith('{')) return part.replaceAll('\\n', '\n').replaceAll('\\t', '\t')
       const inside = part.slice(1, -1).trim()
       const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(inside)

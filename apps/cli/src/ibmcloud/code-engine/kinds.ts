@@ -76,12 +76,19 @@ export async function made(context: Context, kind: Kind, { raw, given }: { raw: 
   context.screen.note(`OK\nRun 'ibmcloud ce ${kind.words[0]} get -n ${String(raw.name)}' to see it.`)
 }
 
+/** `an application`, `a job`. */
+function one(title: string): string {
+  return `${/^[aeiou]/.test(title) ? 'an' : 'a'} ${title}`
+}
+
 /** `get`, `list` and `delete` of a kind. */
 export function commonCommands(
   kind: Kind,
   more: {
     list?: readonly Flag[]
     query?: (given: Given) => Item
+    /** Which of what the platform lists is shown. */
+    shows?: (raw: Item, given: Given) => boolean
     get?: readonly Flag[]
     name?: Flag
     /** `delete` by what the list is narrowed with, too. */
@@ -109,14 +116,16 @@ function getCommand(kind: Kind, flags: readonly Flag[]): Command {
   }
 }
 
-function listCommand(kind: Kind, { list = [], query }: { list?: readonly Flag[]; query?: (given: Given) => Item }): Command {
+type Listing = { readonly list?: readonly Flag[]; readonly query?: (given: Given) => Item; readonly shows?: (raw: Item, given: Given) => boolean }
+
+function listCommand(kind: Kind, { list = [], query, shows = () => true }: Listing): Command {
   return {
     ...spelled(kind, 'list'),
     about: `every ${kind.title} of the project`,
     flags: [...list, { name: 'sort-by', short: 's', value: 'COLUMN', about: 'name or age', oneOf: ['name', 'age'] }, OUTPUT],
     async run(context, given) {
       say(context, given, `Listing ${kind.title}s...`)
-      const raws = await everyOf(context, kind, query?.(given))
+      const raws = (await everyOf(context, kind, query?.(given))).filter((raw) => shows(raw, given))
       if (given.text('sort-by') === 'age') raws.sort((a, b) => String(b.created_at).localeCompare(String(a.created_at)))
       if (await printed(context, given, { apiVersion: 'v1', kind: 'List', items: raws.map((raw) => toItem(kind, raw)) })) return
       context.screen.note('OK\n')
@@ -139,7 +148,7 @@ type Deleting = { readonly name: Flag; readonly allOf?: Flag; readonly query?: (
 function deleteCommand(kind: Kind, { name: flag, allOf, query, remove = [] }: Deleting): Command {
   return {
     ...spelled(kind, 'delete'),
-    about: `delete a ${kind.title}`,
+    about: `delete ${one(kind.title)}`,
     flags: [...(allOf === undefined ? [flag] : [{ ...flag, required: false }, allOf]), FORCE, IGNORE, ...remove],
     async run(context, given) {
       const name = given.text(flag.name)

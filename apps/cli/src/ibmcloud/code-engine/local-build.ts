@@ -156,6 +156,11 @@ async function checkRun(context: Context, json: Item): Promise<void> {
   try {
     await check(context, { method: 'POST', at: inProject(context, '/build_runs'), json })
   } catch (error) {
-    if (!(error instanceof ApiFailure && error.status === 409 && error.code === 'conflict')) throw error
+    if (!isWithoutSource(error)) throw error
   }
+}
+
+/** Whether a build cannot run because nothing was sent to it: the only conflict that there is. */
+export function isWithoutSource(error: unknown): boolean {
+  return error instanceof ApiFailure && error.status === 409 && error.code === 'conflict'
 }

@@ -2,7 +2,7 @@ import { ApiFailure, path } from '@everleaf/clients'
 import type { Context } from '../context.ts'
 import type { Command, Flag, Given } from '../grammar.ts'
 import { table } from '../table.ts'
-import { WrongUse } from '../wrong-use.ts'
+import { Failed, WrongUse } from '../wrong-use.ts'
 import { ownerOf } from './revisions.ts'
 import { everyItem, inProject, isLost, type Item, lost, OUTPUT, printed, say, V2 } from './scope.ts'
 
@@ -59,9 +59,11 @@ function logs(of: Component): Command {
       if (tail < -1) throw new WrongUse('--tail is a number of lines, or -1 for all.')
       const shown = new Map<string, number>()
       const print = printer(context, given, await containerOf(context, asked))
-      if (!given.is('follow')) return print(await linesOf(context, asked, tail))
+      const lines = await linesOf(context, asked, given.is('follow') ? -1 : tail)
+      if (lines.length === 0) await requireInstance(context, asked)
+      if (!given.is('follow')) return print(lines)
       // Older lines than those asked for count as shown.
-      const older = fresh(await linesOf(context, asked, -1), shown)
+      const older = fresh(lines, shown)
       print(tail === -1 ? older : older.slice(older.length - Math.min(tail, older.length)))
       for (let ended = false; !ended;) {
         await context.world.sleep(POLL_MS)
@@ -111,6 +113,27 @@ async function componentOf(context: Context, given: Given, of: Component): Promi
     .sort((a, b) => b.length - a.length)[0]
   if (owner === undefined) throw new WrongUse(`No application has an instance named ${instance}. See which there are: ibmcloud ce app get -n NAME`)
   return { component_type: type, name: owner, instance }
+}
+
+/** An instance of which nothing is known has written nothing: it is none. Throws Failed. */
+async function requireInstance(context: Context, { component_type, name, instance }: Asked): Promise<void> {
+  if (instance === undefined) return
+  const known = component_type === 'app' ? await instancesOf(context, name) : await indicesOf(context, name)
+  if (known.some((one) => instance === one)) return
+  const noun = component_type === 'app' ? 'app' : 'jobrun'
+  throw new Failed(`${name} has no instance named ${instance}.\nSee which there are: ibmcloud ce ${noun} get -n ${name}`)
+}
+
+async function instancesOf(context: Context, app: string): Promise<string[]> {
+  const found = await everyItem(context, inProject(context, path`/apps/${app}/instances`), { key: 'instances' })
+  return found.map(({ name }) => String(name))
+}
+
+/** Every try of every index that has begun. */
+async function indicesOf(context: Context, run: string): Promise<string[]> {
+  const { status_details } = await context.api(V2).get<Item>(inProject(context, path`/job_runs/${run}`))
+  const { indices_details = {} } = status_details as { indices_details?: Readonly<Record<string, { retries?: number }>> }
+  return Object.entries(indices_details).flatMap(([index, { retries = 0 }]) => Array.from({ length: retries + 1 }, (_, retry) => `${run}-${index}-${retry}`))
 }
 
 /** Throws ApiFailure where there is no such revision. */

@@ -136,9 +136,11 @@ const current: Command = {
 const list: Command = {
   ...spelled(PROJECT, 'list'),
   about: 'the projects',
-  flags: [OUTPUT],
+  flags: [{ name: 'regions', short: 'r', value: 'REGION,REGION', about: 'only those of these regions' }, OUTPUT],
   async run(context, given) {
-    const items = (await everyItem(context, '/projects', { key: 'projects' })).map(toItem)
+    const regions = given.text('regions')?.split(',')
+    const all = (await everyItem(context, '/projects', { key: 'projects' })).map(toItem)
+    const items = all.filter(({ region_id }) => regions === undefined || regions.includes(String(region_id)))
     if (await printed(context, given, items)) return
     const selected = projectOf(context)
     context.screen.result(

@@ -39,6 +39,12 @@ export const CLEAR: readonly Flag[] = [
   { name: 'commands-clear', synonyms: ['cc'], about: 'the command of the image' },
   { name: 'registry-secret-clear', synonyms: ['rsc'], about: 'no secret for the registry' },
   { name: 'service-account-clear', synonyms: ['sac'], about: 'the default account' },
+  {
+    name: 'build-clear',
+    synonyms: ['bc'],
+    about: 'that nothing belongs to its build any more',
+    absent: 'what runs is what --image names, whoever built it; give another one with --image',
+  },
   { name: 'rebuild', about: 'build anew what it was built from: the repository as it is now, or the folder as it was sent' },
 ]
 
