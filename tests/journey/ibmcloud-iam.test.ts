@@ -77,6 +77,45 @@ test('a trusted profile is made, linked to one job, let into one bucket, as the 
   await done('iam', 'trusted-profile-delete', 'ce-reads-cos', '-f')
 })
 
+test('what could never hold is refused before it is made, with what there is', async () => {
+  const { account } = JSON.parse(readFileSync(join(place.home, 'login.json'), 'utf8')) as { account: string }
+  await done('iam', 'trusted-profile-create', 'useless')
+  const policy = (...words: string[]) => ['trusted-profile-policy-create', 'useless', '--roles', 'Reader', ...words]
+  const link = (...words: string[]) => ['trusted-profile-link-create', 'useless', ...words]
+  const crn = `crn:v1:bluemix:public:codeengine:eu-de:a/${account}:11111111-1111-4111-8111-111111111111::`
+  for (const [words, says] of [
+    [policy('--service-name', 'secret-manager'), /no service secret-manager here\. Did you mean secrets-manager\? There are: .*cloud-object-storage/],
+    [['authorization-policy-create', 'event-notifications', 'nosuch', 'Reader'], /no service nosuch here\. There are: /],
+    [['authorization-policy-create', 'event-notifications', 'secrets-manager', 'Reader'], /event-notifications does nothing on secrets-manager/],
+    [policy('--service-name', 'secrets-manager', '--service-instance', 'nope'), /no service instance nope\.\nSee their GUIDs: ibmcloud resource/],
+    [policy('--service-name', 'cloud-object-storage', '--resource', 'b'), /add --resource-type/],
+    [link('--cr-type', 'CE', '--link-crn', 'bogus'), /a CRN has ten parts/],
+    [link('--cr-type', 'CE', '--link-crn', crn.replace('codeengine', 'secrets-manager')), /is of secrets-manager/],
+    [link('--cr-type', 'CE', '--link-crn', crn), /no service instance 11111111/],
+    [link('--cr-type', 'XX', '--link-crn', crn), /--cr-type is one of CE, /],
+    [
+      ['trusted-profile-rule-create', 'useless', '--type', 'Profile-CR', '--conditions', 'claim:name,operator:EQ,value:x'],
+      /allowed values: EQUALS, NOT_EQUALS, /,
+    ],
+  ] as const) {
+    const { status, stderr } = await ibmcloud('iam', ...words)
+    assert.ok(status === 1 || status === 2, `${words.join(' ')}: ${status}`)
+    assert.match(stderr, says, words.join(' '))
+  }
+  for (const kind of ['policies', 'links']) assert.deepEqual(await json('iam', `trusted-profile-${kind}`, 'useless'), [], kind)
+  // The API takes links to what is still to come elsewhere.
+  await done('iam', ...link('--cr-type', 'CE', '--link-crn', crn.replace(account, 'f'.repeat(32))))
+})
+
+test('each service of the message has roles, and somebody refused is named', async () => {
+  const { stderr } = await ibmcloud('iam', 'trusted-profile-policy-create', 'useless', '--roles', 'Reader', '--service-name', 'nosuch')
+  const services = /There are: (.*)\.$/m.exec(stderr)?.[1]?.split(', ') ?? []
+  assert.ok(services.length >= 7, stderr)
+  for (const service of services) assert.ok((await json<unknown[]>('iam', 'roles', '--service', service)).length > 0, service)
+  const refused = await ibmcloud('sm', 'secrets', '--instance-id', 'nope')
+  assert.match(refused.stderr, /iam-ServiceId-[0-9a-f-]{36} is not allowed to do secrets-manager\.secrets\.list/)
+})
+
 test('a service ID gets a key in a file of its own, and what it may do; disabled, its key opens nothing', async () => {
   await done('iam', 'service-id-create', 'robot', '-d', 'for tests')
   const file = join(place.home, 'robot.json')

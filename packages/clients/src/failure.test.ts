@@ -41,6 +41,13 @@ test('failureFrom() keeps tokens and keys out of its message', () => {
   assert.ok(!message.includes('CANARY'), message)
 })
 
+test('failureFrom() says who was refused, and nothing that begins like that name', () => {
+  const id = 'iam-ServiceId-0b6d0e9a-5e01-4c0e-8f0a-6c5d4e3f1f6b'
+  const { message } = from(403, { errors: [{ code: 'forbidden', message: `${id} is not allowed. ${id}CANARY=${id}` }] })
+  assert.ok(message.includes(`${id} is not allowed.`), message)
+  assert.ok(!message.includes('CANARY'), message)
+})
+
 for (const [status, transient] of [
   [0, true],
   [400, false],

@@ -80,12 +80,15 @@ function retryAfter(value: string | undefined, now: Date): number | undefined {
   return Number.isNaN(at) ? undefined : Math.max(0, at - now.getTime())
 }
 
+/** IAM's name of an identity, which is no secret: who was refused is what a person has to know. */
+const IAM_ID = /^(?:iam-)?(?:ServiceId|Profile)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 // A service that repeats the caller's input in its message must not carry a token, a key or an API key into our logs.
 function scrubbed(message: string): string {
   return message
     .replace(/-{5}BEGIN[\s\S]*?(?:-{5}END[^-]*-{5}|$)/g, '[redacted]')
     .replace(/eyJ[\w-]{5,}(?:\.[\w-]*){0,2}/g, '[redacted]')
-    .replace(/[\w+/=-]{40,}/g, '[redacted]')
+    .replace(/[\w+/=-]{40,}/g, (word) => (IAM_ID.test(word) ? word : '[redacted]'))
     .replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ')
 }
 

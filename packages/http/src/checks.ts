@@ -36,5 +36,11 @@ function problem(validator: Validator, value: unknown, code: string, type: 'fiel
   const path = [...first.instancePath.split('/').slice(1), ...(missing === undefined ? [] : [missing])].join('.')
   if (missing !== undefined) return new ApiError(400, code, `required.${path}: property "${missing}" is missing`, { target: { type, name: path } })
   const where = path === '' ? 'The body' : `"${path}"`
-  return new ApiError(400, code, `${where} ${first.message}`, { target: { type, name: path || 'body' } })
+  return new ApiError(400, code, `${where} ${first.message}${allowed(first.params)}`, { target: { type, name: path || 'body' } })
+}
+
+/** The values of a member that has only some, for the message that says no more than that. */
+function allowed(params: object): string {
+  if (!('allowedValues' in params) || !Array.isArray(params.allowedValues)) return ''
+  return `: ${params.allowedValues.map(String).join(', ')}`
 }

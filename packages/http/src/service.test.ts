@@ -38,7 +38,7 @@ const routes: readonly Route[] = [
     '/things',
     'thing.create',
     operation({
-      body: Type.Object({ name: Type.String({ minLength: 2 }) }),
+      body: Type.Object({ name: Type.String({ minLength: 2 }), size: Type.Optional(Type.Enum(['S', 'L'])) }),
       mayBeTried: true,
       status: 201,
       async run({ db, deps, baseUrl }, { body }) {
@@ -145,6 +145,7 @@ for (const [what, method, url] of [
 for (const [what, body, status, match] of [
   ['a missing member', '{}', 400, /required\.name/],
   ['a number where text is due', '{"name":5}', 400, /"name"/],
+  ['a value outside of a list', '{"name":"ab","size":"XL"}', 400, /"size" .*: S, L$/],
   ['null where text is due', '{"name":null}', 400, /"name"/],
   ['text that is no JSON', '{"name":', 400, /JSON/],
   ['33 levels', `{"name":"ab","x":${'['.repeat(32)}${']'.repeat(32)}}`, 400, /deeper/],

@@ -85,18 +85,12 @@ async function bodyOf(context: Context, given: Given): Promise<Item> {
   }
   if (!given.has('ROLES')) throw new WrongUse('Give the source service, the target service and the roles: authorization-policy-create SOURCE TARGET ROLES.')
   const account = await accountOf(context)
-  const target = given.need('TARGET')
+  const [source, target] = [given.need('SOURCE'), given.need('TARGET')]
+  const roles = { account_id: account, service_name: target, source_service_name: source, policy_type: 'authorization' } as const
   return {
     type: 'authorization',
-    subjects: [
-      { attributes: await sideOf(context, given, { side: 'source', service: given.need('SOURCE'), account: given.text('source-service-account') ?? account }) },
-    ],
-    roles: await rolesOf(context, given.need('ROLES'), {
-      account_id: account,
-      service_name: target,
-      source_service_name: given.need('SOURCE'),
-      policy_type: 'authorization',
-    }),
+    roles: await rolesOf(context, given.need('ROLES'), roles),
+    subjects: [{ attributes: await sideOf(context, given, { side: 'source', service: source, account: given.text('source-service-account') ?? account }) }],
     resources: [{ attributes: await sideOf(context, given, { side: 'target', service: target, account }) }],
   }
 }
@@ -110,8 +104,10 @@ async function sideOf(
   const [id, name] = [text('service-instance-id'), text('service-instance-name')]
   if (id !== undefined && name !== undefined) throw new WrongUse(`--${side}-service-instance-id and --${side}-service-instance-name contradict each other.`)
   const guid = id ?? (name === undefined ? undefined : await instanceNamed(context, name))
+  if (text('resource') !== undefined && text('resource-type') === undefined)
+    throw new WrongUse(`--${side}-resource is a name within a type, and matches nothing without it: add --${side}-resource-type.`)
   const more = {
-    serviceInstance: guid === undefined ? undefined : guidOf(guid),
+    serviceInstance: guid === undefined ? undefined : await guidOf(context, guid),
     resourceGroupId: text('resource-group-id'),
     resourceType: text('resource-type'),
     resource: text('resource'),

@@ -1,8 +1,9 @@
-import { call, path, type Query } from '@everleaf/clients'
+import { ApiFailure, call, path, type Query } from '@everleaf/clients'
 import { jsonValue } from '../api.ts'
-import { accountOf, type Context } from '../context.ts'
+import { accountOf, type Context, RESOURCE_CONTROLLER } from '../context.ts'
 import { groupOf } from '../core/target.ts'
 import type { Flag, Given } from '../grammar.ts'
+import { suggest } from '../suggest.ts'
 import { facts } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { apiOf, type Item } from './client.ts'
@@ -37,7 +38,7 @@ export async function accessPolicy(context: Context, given: Given, subject: stri
   if (!given.has('roles')) throw new WrongUse('Say what may be done: --roles ROLE, or the whole policy with --file FILE.')
   const service = given.text('service-name')
   const account = await accountOf(context)
-  const attributes: Attribute[] = [{ name: 'accountId', value: account }, ...(await attributesOf(context, given))]
+  const attributes = checkedResource([{ name: 'accountId', value: account }, ...(await attributesOf(context, given))])
   return {
     type: 'access',
     subjects,
@@ -61,7 +62,8 @@ async function mergedPolicy(context: Context, given: Given, before: Policy): Pro
   const sides = before.resources as readonly { readonly attributes: readonly Attribute[] }[] | undefined
   const kept = (sides?.[0]?.attributes ?? []).filter(({ name }) => name !== 'accountId')
   const asked = await attributesOf(context, given)
-  const attributes = [{ name: 'accountId', value: account }, ...kept.filter(({ name }) => !asked.some((other) => other.name === name)), ...asked]
+  const stays = kept.filter(({ name }) => !asked.some((other) => other.name === name))
+  const attributes = checkedResource([{ name: 'accountId', value: account }, ...stays, ...asked])
   const service = attributes.find(({ name }) => name === 'serviceName')?.value
   const roles = before.roles as readonly { readonly role_id: string }[]
   return {
@@ -82,7 +84,7 @@ async function tagOf({ world, base, auth }: Context, at: string): Promise<string
 async function attributesOf(context: Context, given: Given): Promise<Attribute[]> {
   const named = { serviceName: 'service-name', region: 'region', resourceType: 'resource-type', resource: 'resource', resourceGroupId: 'resource-group-id' }
   const found: Attribute[] = Object.entries(named).flatMap(([name, flag]) => (given.has(flag) ? [{ name, value: given.need(flag) }] : []))
-  if (given.has('service-instance')) found.push({ name: 'serviceInstance', value: guidOf(given.need('service-instance')) })
+  if (given.has('service-instance')) found.push({ name: 'serviceInstance', value: await guidOf(context, given.need('service-instance')) })
   if (given.has('resource-group-name')) {
     if (given.has('resource-group-id')) throw new WrongUse('--resource-group-id and --resource-group-name contradict each other.')
     found.push({ name: 'resourceGroupId', value: (await groupOf(context, given.need('resource-group-name'))).id })
@@ -95,19 +97,49 @@ async function attributesOf(context: Context, given: Given): Promise<Attribute[]
   return found
 }
 
-/** The GUID in a CRN; anything else as it is. */
-export function guidOf(text: string): string {
-  return text.startsWith('crn:') ? (text.split(':')[7] ?? text) : text
+function checkedResource(attributes: Attribute[]): Attribute[] {
+  const has = (wanted: string) => attributes.some(({ name }) => name === wanted)
+  if (has('resource') && !has('resourceType'))
+    throw new WrongUse('--resource is a name within a type, and matches nothing without it: add --resource-type, such as bucket or secret-group.')
+  return attributes
 }
 
-/** Role CRNs for names, which may hold spaces and are apart by commas. Throws Failed with the roles that there are. */
-export async function rolesOf(context: Context, names: string, query: Query): Promise<{ role_id: string }[]> {
+/** The GUID of an instance of the account, from its CRN or as it is. Throws Failed where there is no such instance: no policy about it would ever hold. */
+export async function guidOf(context: Context, text: string): Promise<string> {
+  const guid = text.startsWith('crn:') ? (text.split(':')[7] ?? '') : text
+  const of = `/v2/resource_instances/${encodeURIComponent(guid)}`
+  if (guid !== '' && guid !== '.' && guid !== '..' && (await isThere(context.api(RESOURCE_CONTROLLER).get(of)))) return guid
+  throw new Failed(`This account has no service instance ${text}.\nSee their GUIDs: ibmcloud resource service-instances --long`)
+}
+
+async function isThere(asked: Promise<unknown>): Promise<boolean> {
+  try {
+    await asked
+    return true
+  } catch (error) {
+    if (error instanceof ApiFailure && error.status === 404) return false
+    // Who may write policies need not see instances.
+    if (error instanceof ApiFailure && error.status === 403) return true
+    throw error
+  }
+}
+
+type RoleQuery = {
+  readonly account_id?: string
+  readonly service_name?: string | undefined
+  readonly source_service_name?: string
+  readonly policy_type?: 'authorization'
+}
+
+/** Role CRNs for names, which may hold spaces and are apart by commas. Throws Failed with the roles that there are, or the services. */
+export async function rolesOf(context: Context, names: string, query: RoleQuery): Promise<{ role_id: string }[]> {
   const asked = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined))
   const { system_roles, service_roles, custom_roles } = await apiOf(context).get<Record<'system_roles' | 'service_roles' | 'custom_roles', readonly Role[]>>(
     '/v2/roles',
     asked,
   )
   const known = [...(service_roles ?? []), ...(system_roles ?? []), ...(custom_roles ?? [])]
+  if (known.length === 0) throw noRoles(query)
   return names.split(',').map((name) => {
     const wanted = name.trim().toLowerCase()
     const found = known.find(({ display_name, crn }) => display_name.toLowerCase() === wanted || crn.toLowerCase() === wanted)
@@ -115,6 +147,25 @@ export async function rolesOf(context: Context, names: string, query: Query): Pr
       throw new Failed(`There is no role ${name.trim()} here. There are: ${[...new Set(known.map(({ display_name }) => display_name))].join(', ')}.`)
     return { role_id: found.crn }
   })
+}
+
+/** The services whose roles IAM knows here. */
+const SERVICES = [
+  'cloud-object-storage',
+  'codeengine',
+  'event-notifications',
+  'iam-access-management',
+  'iam-identity',
+  'resource-controller',
+  'secrets-manager',
+]
+
+/** Why a service has no roles: nobody knows it, or another service never acts on it. */
+function noRoles({ service_name: service = '', source_service_name: source }: RoleQuery): Failed {
+  const unknown = [service, source].find((name) => name !== undefined && !SERVICES.includes(name))
+  if (unknown === undefined) return new Failed(`${source} does nothing on ${service}: there is no role that an authorization could give it.`)
+  const near = suggest(unknown, SERVICES)
+  return new Failed(`There is no service ${unknown} here.${near === undefined ? '' : ` Did you mean ${near}?`} There are: ${SERVICES.join(', ')}.`)
 }
 
 export async function policiesOf(context: Context, query: Query): Promise<readonly Policy[]> {

@@ -1,10 +1,10 @@
 import { path } from '@everleaf/clients'
-import { accountOf, confirm } from '../context.ts'
+import { accountOf, confirm, type Context } from '../context.ts'
 import type { Argument, Command } from '../grammar.ts'
 import { print } from '../output.ts'
 import { WrongUse } from '../wrong-use.ts'
 import { apiOf, clientOf, DESCRIPTION, FORCE, type Item, listing, named, ONE, ONLY_ID, OUTPUT, profileOf, show } from './client.ts'
-import { accessPolicy, POLICY_FLAGS, policiesOf, policyOf, policyText, replacePolicy } from './policies.ts'
+import { accessPolicy, guidOf, POLICY_FLAGS, policiesOf, policyOf, policyText, replacePolicy } from './policies.ts'
 
 const PROFILE: Argument = { name: 'PROFILE', about: 'its name or id' }
 const POLICY: Argument = { name: 'POLICY', about: 'the id of the policy' }
@@ -101,8 +101,14 @@ const linkCreate: Command = {
   arguments: [PROFILE],
   flags: [
     { name: 'name', value: 'NAME', about: 'a name for the link' },
-    { name: 'cr-type', value: 'TYPE', about: 'CE for Code Engine; Everleaf has no other compute resources', required: true },
-    { name: 'link-crn', value: 'CRN', about: 'the project', required: true },
+    {
+      name: 'cr-type',
+      value: 'TYPE',
+      about: 'CE for Code Engine; Everleaf has no other compute resources',
+      required: true,
+      oneOf: ['CE', 'VSI', 'BMS', 'PVS', 'IKS_SA', 'ROKS_SA'],
+    },
+    { name: 'link-crn', value: 'CRN', about: 'the project', required: true, check: wrongCrn },
     { name: 'link-component-type', value: 'TYPE', about: 'application, job or function' },
     { name: 'link-component-name', value: 'NAME', about: 'the component alone; otherwise all of the project' },
     ONE,
@@ -113,6 +119,7 @@ const linkCreate: Command = {
     const [type, component] = [given.text('link-component-type'), given.text('link-component-name')]
     if ((type === undefined) !== (component === undefined)) throw new WrongUse('--link-component-type and --link-component-name go together.')
     const name = given.text('name')
+    if (given.need('cr-type') === 'CE') await requireProject(context, given.need('link-crn'))
     const made = await clientOf(context).createLink(profile.id, {
       cr_type: given.need('cr-type'),
       link: {
@@ -125,6 +132,18 @@ const linkCreate: Command = {
     if (!given.has('output')) context.screen.note(`Creating link for trusted profile ${profile.name}...\nOK\n`)
     await show(context, made, { output: given.text('output') })
   },
+}
+
+function wrongCrn(text: string): string | undefined {
+  if (/^crn:v1:[^:]+:[^:]+:[^:]+:[^:]*:a\/[^:]+:[^:]*:[^:]*:[^:]*$/.test(text)) return undefined
+  return 'a CRN has ten parts, crn:v1:bluemix:public:SERVICE:REGION:a/ACCOUNT:GUID::. See those of projects: ibmcloud ce project list --output json'
+}
+
+/** The API takes links to what is still to come, also in other accounts; a project of this account that is not there opens the profile to nobody. */
+async function requireProject(context: Context, crn: string): Promise<void> {
+  const [, , , , service = '', , scope, guid = ''] = crn.split(':')
+  if (service !== 'codeengine') throw new WrongUse(`--link-crn is of ${service}, and CE links the projects of codeengine.`)
+  if (scope === `a/${await accountOf(context)}`) await guidOf(context, guid)
 }
 
 const linkDelete: Command = {
