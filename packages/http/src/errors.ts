@@ -43,6 +43,8 @@ export type Dialect = {
   readonly unauthenticated?: (request: { authorization: string | undefined; url: string; hint: string }) => ApiError
   /** The refusal of a caller without the right. Default: 403, with IAM's policies as what to do. */
   readonly forbidden?: (request: { identity: Identity; action: string }) => ApiError
+  /** The code of 405 for a method that an address does not have where it has others. Default: 404. */
+  readonly methodNotAllowed?: string
   /** The media type of refusals whose body is text already. Default: JSON. */
   readonly type?: string
   /** The body of a refusal. `trace` is the request's id, also in the reply's headers. */

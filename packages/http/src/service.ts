@@ -6,7 +6,7 @@ import findMyWay from 'find-my-way'
 import { ApiError, type Dialect } from './errors.ts'
 import { parseJson } from './json.ts'
 import { type Guard, type Identity, type Operation, type Read, type Resource, RawReply, type Route, StreamReply, type Write } from './operation.ts'
-import { ROUTER_OPTIONS } from './server.ts'
+import { answerUnreadable, ROUTER_OPTIONS, UNREADABLE } from './server.ts'
 import { checkBody, checkQuery, unknownMembers } from './shapes.ts'
 
 export type Service = {
@@ -30,6 +30,9 @@ const DEFAULT_MAX_BYTES = 256 * 1024
 /** Puts one service's route table behind the gate: authenticate, check, authorize, run, audit, answer; refusals in the service's dialect. */
 export function mountService(app: FastifyInstance, service: Service, platform: Platform): void {
   const find = routerOf(service, platform)
+  const unreadable = (request: FastifyRequest, reply: FastifyReply) =>
+    refuse(new ApiError(400, service.dialect.codes.badRequest, UNREADABLE), request, reply, { service, platform, path: '' })
+  answerUnreadable(app, service.prefix, unreadable)
   void app.register(
     async (scope) => {
       scope.removeAllContentTypeParsers()
@@ -37,7 +40,7 @@ export function mountService(app: FastifyInstance, service: Service, platform: P
       scope.setErrorHandler((error, request, reply) => refuse(error, request, reply, { service, platform, path: find(request)?.path ?? '' }))
       const handler = async (request: FastifyRequest, reply: FastifyReply) => {
         const found = find(request)
-        if (found === undefined) throw unknownRoute(request, service)
+        if (found === undefined) throw unknownRoute(request, reply, { service, find })
         return await answer(request, reply, found)
       }
       scope.setNotFoundHandler({}, handler)
@@ -57,13 +60,14 @@ type Steps = {
   readonly service: Service
   readonly platform: Platform
 }
+type Asked = Pick<FastifyRequest, 'method' | 'url'>
 type Found = Steps & { readonly params: Readonly<Record<string, string>> }
 
 /**
  * Looks a request up in the service's route table. The table is put into the router when the first request comes: with all tables in
  * fastify's own, that was a quarter of core's start.
  */
-function routerOf(service: Service, platform: Platform): (request: FastifyRequest) => Found | undefined {
+function routerOf(service: Service, platform: Platform): (asked: Asked) => Found | undefined {
   let router: findMyWay.Instance<findMyWay.HTTPVersion.V1> | undefined
   const build = () => {
     const built = findMyWay<findMyWay.HTTPVersion.V1>(ROUTER_OPTIONS)
@@ -349,8 +353,17 @@ function setTrace(reply: FastifyReply, request: FastifyRequest, dialect: Dialect
   return trace
 }
 
-function unknownRoute(request: FastifyRequest, service: Service): ApiError {
-  return new ApiError(404, service.dialect.codes.notFound, `There is no operation ${request.method} ${(request.url.split('?')[0] ?? '').slice(0, 200)}.`)
+function unknownRoute(
+  { method, url }: FastifyRequest,
+  reply: FastifyReply,
+  { service, find }: { service: Service; find: (asked: Asked) => Found | undefined },
+): ApiError {
+  const message = `There is no operation ${method} ${(url.split('?')[0] ?? '').slice(0, 200)}.`
+  const { codes, methodNotAllowed } = service.dialect
+  const others = methodNotAllowed === undefined ? [] : METHODS.filter((other) => find({ method: other, url }) !== undefined)
+  if (methodNotAllowed === undefined || others.length === 0) return new ApiError(404, codes.notFound, message)
+  reply.header('allow', others.join(', '))
+  return new ApiError(405, methodNotAllowed, message)
 }
 
 type Refusing = Pick<Steps, 'service' | 'platform' | 'path'>

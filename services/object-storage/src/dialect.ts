@@ -5,6 +5,7 @@ import { xml } from './xml.ts'
 /** How Object Storage says no: XML without a namespace (api sheet §4). */
 export const dialect: Dialect = {
   codes: CODES,
+  methodNotAllowed: CODES.methodNotAllowed,
   // The names under which its clients show a request's id.
   traceHeaders: ['x-amz-request-id', 'x-clv-request-id'],
   // S3 knows no 401 (api sheet §2).

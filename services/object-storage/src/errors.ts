@@ -22,6 +22,7 @@ export const CODES = {
   invalidRange: 'InvalidRange',
   keyTooLong: 'KeyTooLong',
   malformed: 'MalformedXML',
+  methodNotAllowed: 'MethodNotAllowed',
   metadataTooLarge: 'MetadataTooLarge',
   noSuchBucket: 'NoSuchBucket',
   precondition: 'PreconditionFailed',

@@ -27,6 +27,21 @@ const CHUNKED = {
   'x-amz-trailer': 'x-amz-checksum-crc32',
 }
 
+test('a method that is none of an address, and an address that cannot be decoded, are refused in XML', async () => {
+  for (const path of ['/kept', '/kept/key']) {
+    const answer = await cos.ask('PATCH', path)
+    says(answer, 405, 'MethodNotAllowed', '<httpStatusCode>405</httpStatusCode>')
+    assert.match(String(answer.headers.allow), /^GET, HEAD, POST, PUT, DELETE$/)
+  }
+  says(await cos.ask('POST', '/'), 405, 'MethodNotAllowed')
+  for (const path of ['/kept/%ff', '/%ff', '/kept/%c3?x=%ff']) {
+    const answer = await cos.ask('GET', path)
+    says(answer, 400, 'InvalidRequest', 'cannot be read')
+    assert.equal(answer.headers['content-type'], 'application/xml')
+    assert.match(answer.text, /<RequestId>[0-9a-f-]+</)
+  }
+})
+
 test('a body in chunks is stored without its frame, and without a trace of it in its headers', async () => {
   const body = framed(HELLO, `x-amz-checksum-crc32:${CRC32}`)
   const sent = await cos.ask('PUT', '/kept/framed', { body, headers: CHUNKED })
