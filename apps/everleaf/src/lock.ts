@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { isDamaged } from '@everleaf/store/damage'
+import { makeOwners } from '@everleaf/store/owner'
 import { type Home, WrongMachine } from './home.ts'
 
 /**
@@ -16,6 +17,7 @@ const WAIT_MS = { core: 12_000, edge: 500 } as const
  */
 export function lockHome(home: Home, role: 'edge' | 'core'): () => void {
   const file = join(home.run, `${role}.lock`)
+  makeOwners(file)
   const lock = new DatabaseSync(file, { timeout: WAIT_MS[role] })
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS holder (pid INTEGER); COMMIT; BEGIN EXCLUSIVE')

@@ -9,6 +9,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
+import { makeOwners } from './owner.ts'
 
 const MAX_PREPARED = 500
 
@@ -21,6 +22,7 @@ export class SqliteConnection implements DatabaseConnection {
   #isDurable = true
 
   constructor(file: string, options: { readOnly: boolean }) {
+    if (!options.readOnly) makeOwners(file)
     this.#db = new DatabaseSync(file, { readOnly: options.readOnly, timeout: 5_000 })
     if (!options.readOnly) this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
     this.#db.exec('PRAGMA temp_store = MEMORY')

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -86,4 +86,17 @@ test('a database that could not be migrated is closed again', async () => {
   const broken = { ...table, 'test/0002-broken': { up: () => Promise.reject(new Error('no')) } }
   await assert.rejects(open('broken', broken), /migration test\/0002-broken/)
   assert.equal(existsSync(join(folder, 'broken-wal')), false)
+})
+
+test('a database and what SQLite keeps beside it are read by their owner alone, also where others could', async () => {
+  const file = join(folder, 'owners.db')
+  const modes = () => ['', '-wal', '-shm'].map((end) => (statSync(file + end).mode & 0o777).toString(8))
+  const open = () => openStore({ file, world: testWorld(), migrations: table })
+  const first = await open()
+  assert.deepEqual(modes(), ['600', '600', '600'])
+  await first.close()
+  chmodSync(file, 0o644)
+  const second = await open()
+  assert.deepEqual(modes(), ['600', '600', '600'])
+  await second.close()
 })
