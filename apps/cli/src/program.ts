@@ -111,7 +111,9 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
     })
   program
     .command('shell [command...]')
-    .description('a shell in which `ibmcloud` is ours and logged in, and every IBM client finds the platform; or one command in it')
+    .description(
+      'a shell in which `ibmcloud` is ours and logged in, and every IBM client finds the platform; or one command in it. Its history is in the home, not in yours',
+    )
     .option('--shell <name>', 'bash, zsh or fish (that of SHELL)')
     .passThroughOptions()
     .action(async (command: string[], { shell }: { shell?: string }) =>
@@ -126,10 +128,10 @@ function commands(around: Surroundings, world: World, end: (status: number) => v
       const fileOf = (option: string | true) => (option === true ? '/etc/hosts' : option)
       if (into !== undefined && remove !== undefined) throw new WrongUse('--write and --remove contradict each other.')
       if (remove !== undefined) return writeHosts('', fileOf(remove))
-      const lines = await hosts(await openSession(findPlatform(home), world))
+      const lines = await hosts(findPlatform(home))
       if (into === undefined) return write(lines)
       writeHosts(lines, fileOf(into))
-      terminal.line(`The names are in ${fileOf(into)}. Take them out with: everleaf hosts --remove`)
+      terminal.line(`The names are in ${fileOf(into)}. Take them out with: everleaf hosts --remove${into === true ? '' : ` ${into}`}`)
     })
   program
     .command('trust')

@@ -1,36 +1,15 @@
 import { isIPv6 } from 'node:net'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { type Found, NotHere } from '../home.ts'
-import { REGIONS } from '../ibmcloud/core/target.ts'
-import type { Session } from '../session.ts'
 import { askPlatform, readStatus } from '../status.ts'
 import type { Terminal } from '../terminal.ts'
 
-/** Lines for a hosts file, for programs with fixed host names. */
-export async function hosts({ found, codeEngine, resourceController, project }: Session): Promise<string> {
-  const { ports } = found
-  const { domain } = ports
-  const managers = (await resourceController.listInstances()).filter(({ crn }) => crn.includes(':secrets-manager:'))
-  const fixed = [
-    'iam.cloud.ibm.com',
-    'private.iam.cloud.ibm.com',
-    'resource-controller.cloud.ibm.com',
-    ...REGIONS.flatMap(([name]) => [`${name}.event-notifications.cloud.ibm.com`, `api.${name}.codeengine.cloud.ibm.com`]),
-    ...managers.map(({ guid, region_id }) => `${guid}.${region_id}.secrets-manager.appdomain.cloud`),
-  ]
-  const own = [
-    ...['iam', 'resource-controller', 'event-notifications', 'codeengine'].map((name) => `${name}.${domain}`),
-    ...managers.map(({ guid }) => `${guid}.secrets-manager.${domain}`),
-  ]
-  const mappings = await codeEngine.listDomainMappings(project)
-  const custom = mappings.map(({ name }) => name).filter((name) => !name.endsWith(`.${domain}`) && !name.endsWith('.appdomain.cloud'))
-  return [
-    ...own.map((name) => `127.0.0.1 ${name}`),
-    ...fixed.map((name) => `${ports.fixedNames ?? '127.0.0.1'} ${name}`),
-    ...custom.map((name) => `127.0.0.1 ${name}`),
-  ]
-    .map((line) => `${line}\n`)
-    .join('')
+type HostLine = { readonly address: string; readonly names: readonly string[] }
+
+/** Lines for a hosts file, for programs with fixed host names: the same names as instances have, but those of Kubernetes, which other programs look for too. */
+export async function hosts({ root }: Found): Promise<string> {
+  const lines = await askPlatform<readonly HostLine[]>(root, { method: 'GET', path: '/hosts' })
+  return lines.flatMap(({ address, names }) => names.filter((name) => !name.startsWith('kubernetes.')).map((name) => `${address} ${name}\n`)).join('')
 }
 
 const BEGIN = '# everleaf: names of the platform on this machine, written by `everleaf hosts --write`'

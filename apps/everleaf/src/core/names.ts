@@ -9,6 +9,9 @@ export const CLUSTER_NAMES = ['kubernetes.default', 'kubernetes.default.svc', 'k
 /** IBM Cloud's regions: one machine answers under the names of all of them. */
 const REGIONS = ['au-syd', 'br-sao', 'ca-mon', 'ca-tor', 'eu-de', 'eu-es', 'eu-gb', 'in-che', 'in-mum', 'jp-osa', 'jp-tok', 'us-east', 'us-south'] as const
 
+/** Object Storage's single data centers (api sheet: hosts). */
+const DATA_CENTERS = ['ams03', 'che01', 'mon01', 'par01', 'sjc04', 'sng01'] as const
+
 const OBJECT_STORAGE = '/object-storage'
 
 function regionsWith(region: string): string[] {
@@ -40,7 +43,7 @@ export function apiHosts({ domain, region: own }: Where): ApiHost[] {
     ...at('/resource-controller', `resource-controller.${domain}`, 'resource-controller.cloud.ibm.com'),
     ...eventNotifications(`event-notifications.${domain}`),
     ...at('/codeengine', `codeengine.${domain}`),
-    ...objectStorage(`s3.${domain}`, ...['us', 'eu', 'ap', ...regionsWith(own)].flatMap(objectStorageHosts)),
+    ...objectStorage(`s3.${domain}`, ...['us', 'eu', 'ap', ...DATA_CENTERS, ...regionsWith(own)].flatMap(objectStorageHosts)),
     ...regionsWith(own).flatMap((region) => [
       ...at('/iam', `private.${region}.iam.cloud.ibm.com`),
       ...at('/resource-controller', `private.${region}.resource-controller.cloud.ibm.com`),

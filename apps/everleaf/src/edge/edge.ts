@@ -76,6 +76,8 @@ export async function startEdge(config: Config, around: Surroundings, world: Wor
     socketPath: home.controlSocket,
     answers: {
       'GET /status': () => status(),
+      // Those of every instance: the names of a project's own cluster are for its instances alone.
+      'GET /hosts': () => parts.hosts.of(''),
       'GET /audit': () => link.call.brokenAuditLine({}),
       'POST /rotate-signing-keys': () => link.call.rotateSigningKeys({}),
       'POST /explain': (body) => link.call.explain(body as Parameters<EdgeSide['call']['explain']>[0]),
