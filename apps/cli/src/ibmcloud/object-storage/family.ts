@@ -3,13 +3,12 @@ import type { Command, Family, Flag } from '../grammar.ts'
 import { outputFlag, print } from '../output.ts'
 import { facts, table } from '../table.ts'
 import { WrongUse } from '../wrong-use.ts'
-import { ask, elements, instanceOf, objectPath } from './client.ts'
+import { ask, BUCKET, counted, elements, instanceOf, KEY, objectPath, REGION } from './client.ts'
 import { configCommands, cosRegionOf } from './config.ts'
+import { aboutObject, CONDITION_FLAGS, GET_FLAGS, getHeaders, PUT_FLAGS, putHeaders } from './object-headers.ts'
 import { DELETE, deletedOf } from './objects-delete.ts'
+import { objects } from './objects-list.ts'
 
-const BUCKET: Flag = { name: 'bucket', value: 'NAME', about: 'the bucket', required: true }
-const KEY: Flag = { name: 'key', value: 'KEY', about: 'the object', required: true }
-const REGION: Flag = { name: 'region', value: 'REGION', about: 'its region; Everleaf keeps the buckets of all regions' }
 const FORCE: Flag = { name: 'force', short: 'f', about: 'without asking' }
 const INSTANCE: Flag = { name: 'ibm-service-instance-id', value: 'CRN', about: 'the instance, by its CRN or GUID' }
 const OUTPUT = outputFlag('json')
@@ -25,6 +24,7 @@ const bucketCreate: Command = {
       name: 'class',
       value: 'CLASS',
       about: CLASSES.join(', '),
+      offered: CLASSES,
       check: (text) => (CLASSES.includes(text.toLowerCase()) ? undefined : `it is one of ${CLASSES.join(', ')}.`),
     },
     INSTANCE,
@@ -58,7 +58,7 @@ const buckets: Command = {
     const [names, dates] = [elements(text, 'Name'), elements(text, 'CreationDate')]
     const found = names.map((Name, at) => ({ Name, CreationDate: dates[at] ?? '' }))
     if (await print(context.screen, given.text('output'), { Buckets: found })) return
-    context.screen.note(`OK\n${found.length} buckets found in your account:\n`)
+    context.screen.note(`OK\n${counted(found.length, 'bucket')} found in your account:\n`)
     context.screen.result(
       table(
         ['Name', 'Date Created'],
@@ -90,51 +90,13 @@ const bucketDelete: Command = {
   },
 }
 
-const objects: Command = {
-  words: ['objects'],
-  synonyms: [['list-objects-v2'], ['objects-v2']],
-  about: 'the objects of a bucket',
-  flags: [BUCKET, { name: 'prefix', value: 'TEXT', about: 'only keys that begin with this' }, REGION, OUTPUT],
-  async run(context, given) {
-    const found: { Key: string; LastModified: string; Size: number }[] = []
-    for (let token: string | undefined = ''; token !== undefined;) {
-      const query = new URLSearchParams({
-        'list-type': '2',
-        prefix: given.text('prefix') ?? '',
-        'encoding-type': 'url',
-        ...(token === '' ? {} : { 'continuation-token': token }),
-      })
-      const { text } = await ask(context, { method: 'GET', path: `/${encodeURIComponent(given.need('bucket'))}?${query}` })
-      const [dates, sizes] = [elements(text, 'LastModified'), elements(text, 'Size')]
-      for (const [at, key] of elements(text, 'Key').entries())
-        found.push({ Key: decodeURIComponent(key), LastModified: dates[at] ?? '', Size: Number(sizes[at]) })
-      token = elements(text, 'NextContinuationToken')[0]
-    }
-    if (await print(context.screen, given.text('output'), { Contents: found })) return
-    context.screen.note(`OK\nFound ${found.length} objects in bucket '${given.need('bucket')}':\n`)
-    context.screen.result(
-      table(
-        ['Name', 'Last Modified (UTC)', 'Object Size'],
-        found.map(({ Key, LastModified, Size }) => [Key, LastModified, `${Size} B`]),
-      ),
-    )
-  },
-}
-
 const objectPut: Command = {
   words: ['object-put'],
   synonyms: [['put-object'], ['upload']],
   about: 'send a file',
-  flags: [
-    BUCKET,
-    KEY,
-    { name: 'body', synonyms: ['file'], value: 'FILE', about: 'the file', required: true },
-    { name: 'content-type', value: 'TYPE', about: 'its media type' },
-    REGION,
-    OUTPUT,
-  ],
+  flags: [BUCKET, KEY, { name: 'body', synonyms: ['file'], value: 'FILE', about: 'the file', required: true }, ...PUT_FLAGS, REGION, OUTPUT],
   async run(context, given) {
-    const headers: Record<string, string> = given.has('content-type') ? { 'content-type': given.need('content-type') } : {}
+    const headers = putHeaders(given)
     const sent = await ask(context, { method: 'PUT', path: objectPath(given.need('bucket'), given.need('key')), headers, from: given.need('body') })
     if (await print(context.screen, given.text('output'), { ETag: sent.headers.etag })) return
     context.screen.note(`OK\nSuccessfully uploaded object '${given.need('key')}' to bucket '${given.need('bucket')}'.`)
@@ -146,12 +108,13 @@ const objectGet: Command = {
   synonyms: [['get-object'], ['download']],
   about: 'fetch an object into a file',
   arguments: [{ name: 'FILE', about: 'the file; otherwise named like the key', optional: true }],
-  flags: [BUCKET, KEY, REGION],
+  flags: [BUCKET, KEY, ...GET_FLAGS, REGION, OUTPUT],
   async run(context, given) {
     const key = given.need('key')
     const into = given.text('FILE') ?? key.split('/').at(-1) ?? ''
     if (into === '' || into === '.' || into === '..') throw new WrongUse('Say into which file: the key ends in no name.')
-    await ask(context, { method: 'GET', path: objectPath(given.need('bucket'), key), into })
+    const { headers } = await ask(context, { method: 'GET', path: objectPath(given.need('bucket'), key), headers: getHeaders(given), into })
+    if (await print(context.screen, given.text('output'), aboutObject(headers))) return
     context.screen.note(`OK\nSuccessfully downloaded '${key}' into ${into}.`)
   },
 }
@@ -159,17 +122,13 @@ const objectGet: Command = {
 const objectHead: Command = {
   words: ['object-head'],
   about: 'what is known of an object',
-  flags: [BUCKET, KEY, REGION, OUTPUT],
+  flags: [BUCKET, KEY, ...CONDITION_FLAGS, REGION, OUTPUT],
   async run(context, given) {
-    const { headers } = await ask(context, { method: 'HEAD', path: objectPath(given.need('bucket'), given.need('key')) })
-    const known = {
-      ContentLength: Number(headers['content-length']),
-      ContentType: headers['content-type'],
-      ETag: headers.etag,
-      LastModified: headers['last-modified'],
-    }
+    const { headers } = await ask(context, { method: 'HEAD', path: objectPath(given.need('bucket'), given.need('key')), headers: getHeaders(given) })
+    const known = aboutObject(headers)
     if (await print(context.screen, given.text('output'), known)) return
-    context.screen.result(facts(Object.entries(known).map(([name, value]) => [name, String(value)])))
+    const line = (value: unknown) => (value === undefined ? undefined : typeof value === 'object' ? JSON.stringify(value) : String(value))
+    context.screen.result(facts(Object.entries(known).map(([name, value]) => [name, line(value)])))
   },
 }
 
@@ -209,7 +168,7 @@ const objectsDelete: Command = {
     const { keys, body, headers } = await deletedOf(given.need('delete'))
     const { text } = await ask(context, { method: 'POST', path: `/${encodeURIComponent(bucket)}?delete`, headers, body })
     if (await print(context.screen, given.text('output'), { Deleted: elements(text, 'Key').map((Key) => ({ Key })) })) return
-    context.screen.note(`OK\n${keys.length} objects were deleted from bucket '${bucket}'.`)
+    context.screen.note(`OK\n${counted(keys.length, 'object')} deleted from bucket '${bucket}'.`)
   },
 }
 
