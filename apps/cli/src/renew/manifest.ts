@@ -67,7 +67,7 @@ function schemaProblems(data: unknown, at: (path: Path) => string): string[] {
         ? ` is not known here${near(path)}`
         : keyword === 'additionalProperties'
           ? undefined
-          : (missing ?? ` ${said(keyword, params, message)}`)
+          : (missing ?? ` ${said(keyword, params, { message, isWhole: path.length === 0 })}`)
     if (problem !== undefined) seen.set(`${wording(where)}${problem}`, at(where))
   }
   return [...seen].map(([problem, place]) => `${place}: ${problem}`)
@@ -75,7 +75,8 @@ function schemaProblems(data: unknown, at: (path: Path) => string): string[] {
 
 const SOURCE = ' is one of {id}, {name, group}, {group}, {label}, or {certificate, key, intermediate} with files of your own'
 
-function said(keyword: string, params: object, message: string): string {
+function said(keyword: string, params: object, { message, isWhole }: { message: string; isWhole: boolean }): string {
+  if (keyword === 'type' && 'type' in params && params.type === 'object' && isWhole) return 'must begin with a member such as `renewals:`'
   if (keyword === 'enum' && 'allowedValues' in params) return `is one of ${(params.allowedValues as unknown[]).join(', ')}`
   if (keyword === 'const' && 'allowedValue' in params) return `must be ${String(params.allowedValue)}`
   if (keyword === 'pattern' && 'pattern' in params) return `must be like ${String(params.pattern)}`
