@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { allFamilies } from '../apps/cli/src/ibmcloud/families.ts'
 import { explanations } from '../apps/cli/src/certificate/explain.ts'
+import type { Family } from '../apps/cli/src/ibmcloud/grammar.ts'
 import { usage } from '../apps/cli/src/ibmcloud/help.ts'
 import { EXAMPLE, members, publishedSchema } from '../apps/cli/src/renew/manifest-schema.ts'
 import { VARIABLES } from '../apps/sync/src/config.ts'
@@ -74,6 +75,14 @@ function mended(mend: string): string {
   return /^(?:openssl|printf) /.test(mend) ? `\`\`\`\n${mend}\n\`\`\`` : mend
 }
 
+/** A sentence about the options that are refused by name, where there are any; one that all commands have is said once. */
+function absentFlags({ commands }: Family): string[] {
+  const found = commands.flatMap(({ words, flags = [] }) => flags.flatMap(({ name, absent }) => (absent === undefined ? [] : [{ name, of: words.join(' ') }])))
+  const ofAll = (name: string) => found.filter((one) => one.name === name).length === commands.length
+  const shown = found.map(({ name, of }) => `\`--${name}\` of ${ofAll(name) ? 'every command' : `\`${of}\``}`)
+  return found.length === 0 ? [] : [`Options of IBM's that it does not have, and refuses by name: ${[...new Set(shown)].join(', ')}.`]
+}
+
 const families = await allFamilies()
 const pages = {
   'docs/reference/cli.md': [
@@ -86,6 +95,7 @@ const pages = {
         family.commands.map((command) => [`\`${usage(family, command)}\``, command.about]),
       ),
       `Commands of IBM's that Everleaf does not have: ${family.absent.map((name) => `\`${name}\``).join(', ')}.`,
+      ...absentFlags(family),
     ]),
   ],
   'docs/reference/errors.md': [

@@ -92,7 +92,7 @@ test('words are completed, and help is there without a platform', async () => {
     'service-instance-unlock',
     'service-instance-update',
   ])
-  assert.match(await done('completion', 'bash'), /complete -o default -F _ibmcloud ibmcloud/)
+  assert.match(await done('completion', 'bash'), /complete -F _ibmcloud ibmcloud/)
   const elsewhere = { ...environment(place), EVERLEAF_HOME: join(place.home, 'none') }
   const help = await finish(
     spawn('node', [join(ROOT, 'bin/ibmcloud'), 'resource', 'groups', '--help'], { env: elsewhere, stdio: ['ignore', 'pipe', 'pipe'] }),

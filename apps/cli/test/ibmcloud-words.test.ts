@@ -42,3 +42,30 @@ test('an option before the command is complete is wrong use, and not passed over
   assert.equal(status, 2)
   assert.match(err, /ibmcloud code-engine app wants a command before --output\.\nSee what is: ibmcloud code-engine app --help$/)
 })
+
+test('options of IBM that are not here are refused by name, with what to do instead', async () => {
+  for (const [typed, says] of [
+    ['sm secrets -j secrets', /does not have -j: pick from --output json/],
+    ['en topics --jmes-query=x', /does not have --jmes-query: /],
+    ['sm secret-metadata-update --id i --ttl 1h', /does not have --ttl: say when it ends with --expiration-date/],
+    ['resource service-key-create k Reader --service-id s', /does not have --service-id: /],
+  ] as const) {
+    const { status, err } = await type(typed.split(' '))
+    assert.equal(status, 2, typed)
+    assert.match(err, says, typed)
+  }
+})
+
+test('a plug-in is built in under the versions that scripts name, and not under one that nobody has', async () => {
+  assert.equal((await type(['plugin', 'install', 'en@0.2.0'])).status, 0)
+  for (const words of [
+    ['code-engine@9.9.9', '-f'],
+    ['code-engine', '-v', '1.100'],
+  ]) {
+    const { status, err } = await type(['plugin', 'install', ...words])
+    assert.equal(status, 1)
+    assert.match(err, /There is no code-engine [\d.]+ here: 1\.\d+\.\d+ is built in/)
+  }
+  assert.equal((await type(['plugin', 'update', 'code-engine@newest'])).status, 2)
+  assert.match((await type(['plugin', 'list'])).out, /^code-engine\/ce +[\d.]+ +built-in +true$/m)
+})

@@ -15,6 +15,8 @@ export type Flag = {
   readonly oneOf?: readonly string[]
   /** Of an option of IBM's grammar that Everleaf does not have: what to do instead. */
   readonly absent?: string
+  /** Values that a shell offers where others are taken too. */
+  readonly offered?: readonly string[]
   /** Says what is wrong with a value, undefined when nothing is. */
   readonly check?: (value: string) => string | undefined
 }
@@ -24,6 +26,8 @@ export type Argument = {
   readonly name: string
   readonly about: string
   readonly optional?: boolean
+  /** Values that a shell offers. */
+  readonly offered?: readonly string[]
   /** Takes all words that are left. */
   readonly rest?: boolean
 }
@@ -65,11 +69,36 @@ export type Family = {
   readonly absent: readonly string[]
 }
 
+const NO_QUERIES: Flag = {
+  name: 'jmes-query',
+  short: 'j',
+  value: 'QUERY',
+  about: 'a part of the answer',
+  absent: 'pick from --output json with a program such as jq',
+}
+
+/** The command with an option that IBM's plug-in has everywhere, refused by name. */
+export function withoutQueries(command: Command): Command {
+  return { ...command, flags: [...(command.flags ?? []), NO_QUERIES] }
+}
+
+const GLOBAL_SWITCH = /^--?(q|quiet|h|help)(=(true|false))?$/
+
+export function isGlobalSwitch(word: string): boolean {
+  return GLOBAL_SWITCH.test(word)
+}
+
 /** Switches that every command takes. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: 'quiet', short: 'q', about: 'no progress, no remarks: the result alone' },
   { name: 'help', short: 'h', about: 'this help' },
 ]
+
+/** The flag that a word such as `-o`, `--output` or `--output=json` names. */
+export function flagNamed(word: string, flags: readonly Flag[]): Flag | undefined {
+  const name = word.replace(/^-{1,2}/, '').replace(/=.*$/s, '')
+  return flags.find((candidate) => candidate.name === name || candidate.short === name || candidate.synonyms?.includes(name) === true)
+}
 
 /** The command that the first words spell, and how many words that were. The longest spelling wins. */
 export function findCommand(family: Family, words: readonly string[]): { command: Command; used: number } | undefined {

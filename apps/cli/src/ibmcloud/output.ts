@@ -9,6 +9,7 @@ export function outputFlag(...formats: readonly string[]): Flag {
     short: 'o',
     value: 'FORMAT',
     about: known.join(', '),
+    offered: known,
     check: (value) => (known.includes(value.toLowerCase()) ? undefined : `the formats here are ${known.join(', ')}, not ${value}.`),
   }
 }

@@ -1,4 +1,4 @@
-import { type Command, type Flag, GLOBAL_FLAGS, type Given } from './grammar.ts'
+import { type Command, type Flag, flagNamed, GLOBAL_FLAGS, type Given } from './grammar.ts'
 import { suggest } from './suggest.ts'
 import { WrongUse } from './wrong-use.ts'
 
@@ -30,7 +30,7 @@ function readFlag(word: string, queue: string[], { flags, values, hasArguments }
   const at = word.indexOf('=')
   const typed = at === -1 ? word : word.slice(0, at)
   const name = typed.replace(/^-{1,2}/, '')
-  const flag = flags.find((candidate) => candidate.name === name || candidate.short === name || candidate.synonyms?.includes(name) === true)
+  const flag = flagNamed(typed, flags)
   if (flag === undefined) throw new WrongUse(unknownFlag(typed, name, flags))
   let value = at === -1 ? undefined : word.slice(at + 1)
   if (flag.value === undefined) {

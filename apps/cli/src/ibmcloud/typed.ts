@@ -1,13 +1,11 @@
 import { FAMILY_WORDS } from './families.ts'
-import { type Family, findCommand, nextWords } from './grammar.ts'
+import { type Family, findCommand, isGlobalSwitch, nextWords } from './grammar.ts'
 import { suggest } from './suggest.ts'
 import { WrongUse } from './wrong-use.ts'
 
-const GLOBAL_SWITCH = /^--?(q|quiet|h|help)(=(true|false))?$/
-
 /** The words with every global switch that stands among the command's own words behind them: IBM's program takes `-q` anywhere. */
 export function withSwitchesBehind(words: readonly string[]): string[] {
-  const end = words.findIndex((word) => word.startsWith('-') && !GLOBAL_SWITCH.test(word))
+  const end = words.findIndex((word) => word.startsWith('-') && !isGlobalSwitch(word))
   const [front, rest] = end === -1 ? [words, []] : [words.slice(0, end), words.slice(end)]
   return [...front.filter((word) => !word.startsWith('-')), ...front.filter((word) => word.startsWith('-')), ...rest]
 }

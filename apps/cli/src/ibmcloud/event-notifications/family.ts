@@ -1,4 +1,4 @@
-import type { Command, Family } from '../grammar.ts'
+import { type Command, type Family, withoutQueries } from '../grammar.ts'
 import { destinationCommands } from './destinations.ts'
 import { INSTANCE } from './instance.ts'
 import { sourceCommands } from './sources.ts'
@@ -21,7 +21,7 @@ export const family: Family = {
   name: 'event-notifications',
   synonyms: ['en'],
   about: 'sources, topics, destinations and subscriptions',
-  commands: [init, ...sourceCommands, ...topicCommands, ...destinationCommands, ...subscriptionCommands],
+  commands: [init, ...sourceCommands, ...topicCommands, ...destinationCommands, ...subscriptionCommands].map(withoutQueries),
   absent: [
     'bounce-metrics',
     'email-sandbox-destination-update',

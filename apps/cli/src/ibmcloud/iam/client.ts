@@ -65,6 +65,8 @@ export function listing(command: {
   arguments?: Command['arguments']
   columns: readonly Column[]
   flags?: readonly Flag[]
+  /** The option for ids alone, where IBM's has another name too. */
+  onlyId?: Flag
   read: (context: Context, given: Parameters<Command['run']>[1]) => Promise<readonly Item[]>
 }): Command {
   const { words, about, columns, read } = command
@@ -72,7 +74,7 @@ export function listing(command: {
     words,
     about,
     ...(command.arguments === undefined ? {} : { arguments: command.arguments }),
-    flags: [...(command.flags ?? []), ONLY_ID, OUTPUT],
+    flags: [...(command.flags ?? []), command.onlyId ?? ONLY_ID, OUTPUT],
     async run(context, given) {
       const { screen } = context
       const items = await read(context, given)

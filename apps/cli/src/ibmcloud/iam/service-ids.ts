@@ -29,6 +29,7 @@ const list = listing({
     ['Description', 'description'],
     ['Locked', 'locked'],
   ],
+  onlyId: { ...ONLY_ID, synonyms: ['uuid'] },
   read: all,
 })
 
@@ -61,7 +62,7 @@ const update: Command = {
   words: ['service-id-update'],
   about: 'change the name or description of a service ID',
   arguments: [SERVICE_ID],
-  flags: [{ name: 'name', short: 'n', value: 'NAME', about: 'a new name' }, DESCRIPTION, OUTPUT],
+  flags: [{ name: 'name', short: 'n', value: 'NAME', about: 'a new name' }, DESCRIPTION, { ...FORCE, about: 'without asking: nothing is asked here' }, OUTPUT],
   async run(context, given) {
     if (!given.has('name') && !given.has('description')) throw new WrongUse('Say what is to change: --name or --description.')
     const found = await serviceIdOf(context, given.need('SERVICE_ID'))

@@ -11,6 +11,8 @@ const PLUGINS: readonly { readonly name: string; readonly synonyms: readonly str
   { name: 'secrets-manager', synonyms: ['sm'], version: '2.0.16' },
 ]
 
+const NAMES = PLUGINS.map(({ name }) => name)
+
 const list: Command = {
   words: ['list'],
   about: 'the plug-ins whose commands are here',
@@ -28,7 +30,7 @@ const list: Command = {
     screen.result(
       table(
         ['Plugin Name', 'Version', 'Status', 'Private endpoints supported'],
-        PLUGINS.map(({ name, synonyms, version }) => [[name, ...synonyms].join('/'), version, '', 'true']),
+        PLUGINS.map(({ name, synonyms, version }) => [[name, ...synonyms].join('/'), version, 'built-in', 'true']),
       ),
     )
   },
@@ -37,7 +39,7 @@ const list: Command = {
 const show: Command = {
   words: ['show'],
   about: 'one plug-in',
-  arguments: [{ name: 'PLUGIN', about: 'its name' }],
+  arguments: [{ name: 'PLUGIN', about: 'its name', offered: NAMES }],
   async run({ screen }, given) {
     const { name, version } = named(given.need('PLUGIN'))
     screen.result(
@@ -53,7 +55,7 @@ const show: Command = {
 const install: Command = {
   words: ['install'],
   about: 'nothing to do: the plug-ins are built in; NAME@VERSION is looked up all the same',
-  arguments: [{ name: 'PLUGIN', about: 'its name', optional: true }],
+  arguments: [{ name: 'PLUGIN', about: 'its name', optional: true, offered: NAMES }],
   flags: [
     { name: 'all', short: 'a', about: 'all of them' },
     { name: 'v', value: 'VERSION', about: 'the version' },
@@ -79,13 +81,22 @@ async function sayBuiltIn(say: (text: string) => void, given: Parameters<Command
   const text = given.text('PLUGIN')
   if (text === undefined && !given.is('all')) throw new WrongUse('Say which: PLUGIN or --all.')
   const wanted = text === undefined ? PLUGINS : [named(text.replace(/@.*$/, ''))]
+  const version = given.text('v') ?? /@(.+)$/.exec(text ?? '')?.[1]
+  for (const plugin of wanted) if (version !== undefined) requireVersion(plugin, version)
   for (const { name, version } of wanted) say(`${name} ${version} is built in.`)
   say('OK')
 }
 
+/** Scripts ask for versions of their time, whose grammar the built-in one has; nobody has a later one. */
+function requireVersion({ name, version }: (typeof PLUGINS)[number], wanted: string): void {
+  if (!/^\d+(\.\d+){0,2}(-[\w.]+)?$/.test(wanted)) throw new WrongUse(`"${wanted}" is no version: it is like ${version}.`)
+  if (wanted.localeCompare(version, 'en', { numeric: true }) > 0)
+    throw new Failed(`There is no ${name} ${wanted} here: ${version} is built in.\nTake that: ibmcloud plugin install ${name}`)
+}
+
 function named(text: string) {
   const found = PLUGINS.find(({ name, synonyms }) => name === text || synonyms.includes(text))
-  if (found === undefined) throw new Failed(`Everleaf has no plug-in ${text}. It has: ${PLUGINS.map(({ name }) => name).join(', ')}.`)
+  if (found === undefined) throw new Failed(`Everleaf has no plug-in ${text}. It has: ${NAMES.join(', ')}.`)
   return found
 }
 

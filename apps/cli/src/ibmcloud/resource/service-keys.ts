@@ -13,6 +13,7 @@ type Key = ResourceKey & { readonly created_at: string; readonly credentials: Re
 const KEY = { name: 'KEY', about: 'its name, GUID or CRN' }
 const GROUP: Flag = { name: 'g', value: 'GROUP', about: 'the resource group of the instance, by name or id' }
 const FORCE: Flag = { name: 'force', short: 'f', about: 'without asking' }
+const NO_SERVICE_ID: Flag = { name: 'service-id', value: 'ID', about: 'for this one', absent: 'each key gets a service ID of its own here: name the ROLE' }
 const INSTANCE: readonly Flag[] = [
   { name: 'instance-id', value: 'GUID|CRN', about: 'of this instance' },
   { name: 'instance-name', value: 'NAME', about: 'of this instance' },
@@ -57,7 +58,7 @@ const create: Command = {
     { name: 'NAME', about: 'a name for it' },
     { name: 'ROLE', about: 'a service role such as Reader, Writer or Manager', optional: true },
   ],
-  flags: [...INSTANCE, { name: 'parameters', short: 'p', value: 'JSON|@FILE', about: 'parameters of the service' }, GROUP, FORCE, outputFlag()],
+  flags: [...INSTANCE, { name: 'parameters', short: 'p', value: 'JSON|@FILE', about: 'parameters of the service' }, NO_SERVICE_ID, GROUP, FORCE, outputFlag()],
   async run(context, given) {
     const { screen } = context
     const instance = await asked(context, given)

@@ -1,4 +1,4 @@
-import type { Family } from '../grammar.ts'
+import { type Family, withoutQueries } from '../grammar.ts'
 import { configCommands } from './config.ts'
 import { groupCommands } from './groups.ts'
 import { registrationCommands } from './registration.ts'
@@ -9,7 +9,7 @@ export const family: Family = {
   name: 'secrets-manager',
   synonyms: ['sm'],
   about: 'secrets, their versions and groups, and the registration with Event Notifications',
-  commands: [...secretCommands, ...versionCommands, ...groupCommands, ...registrationCommands, ...configCommands],
+  commands: [...secretCommands, ...versionCommands, ...groupCommands, ...registrationCommands, ...configCommands].map(withoutQueries),
   absent: [
     'configuration',
     'configuration-action-create',

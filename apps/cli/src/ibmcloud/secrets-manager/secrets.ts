@@ -8,6 +8,11 @@ import { WrongUse } from '../wrong-use.ts'
 import { apiOf, clientOf, EVERYWHERE, type Item, show } from './instance.ts'
 import { dataFlags, dataOf, metadataFlags, metadataOf, prototypeOf } from './prototypes.ts'
 
+// Secrets that a service rotates by itself, or that end by themselves: Everleaf has none.
+const absentFlags = (prefix: string): readonly Flag[] => [
+  { name: `${prefix}rotation`, value: 'JSON', about: 'when it is rotated', absent: 'a new version rotates a secret: secret-version-create' },
+  { name: `${prefix}ttl`, value: 'TIME', about: 'how long it lives', absent: `say when it ends with --${prefix}expiration-date DATE` },
+]
 const ID: Flag = { name: 'id', value: 'ID', about: 'the secret', required: true }
 
 const list: Command = {
@@ -65,6 +70,7 @@ const create: Command = {
     { name: 'secret-name', value: 'NAME', about: 'its name' },
     { name: 'secret-group-id', value: 'ID', about: 'the group; otherwise the default one' },
     ...metadataFlags('secret-'),
+    ...absentFlags('secret-'),
     ...dataFlags,
     ...EVERYWHERE,
   ],
@@ -118,7 +124,7 @@ const METADATA_FIELDS: readonly Flag[] = [{ name: 'name', value: 'NAME', about: 
 const metadataUpdate: Command = {
   words: ['secret-metadata-update'],
   about: 'change what is said about a secret; --labels "[]" and --expiration-date null take away',
-  flags: [ID, { name: 'secret-metadata-patch', value: 'JSON|@FILE', about: 'the whole change' }, ...METADATA_FIELDS, ...EVERYWHERE],
+  flags: [ID, { name: 'secret-metadata-patch', value: 'JSON|@FILE', about: 'the whole change' }, ...METADATA_FIELDS, ...absentFlags(''), ...EVERYWHERE],
   async run(context, given) {
     const whole = prototypeOf(
       given,
