@@ -179,7 +179,8 @@ test('every command that waits says what to do when the platform goes away meanw
       let left = 9
       const going = { name: 'x', id: 'x', entity_tag: '1', status: 'deploying', status_details: {}, resources: [], region_id: 'eu-de', resource_group_id: 'g' }
       far.answer = (response) => (left-- > 0 ? response.end(JSON.stringify(going)) : response.destroy())
-      const useful = ['name', 'jobrun', 'application', 'buildrun', 'revision', ...(flag.name === 'build-source' ? [] : ['image'])]
+      const runs = command.words[0] === 'buildrun' ? ['build'] : flag.name === 'build-source' ? [] : ['image']
+      const useful = ['name', 'jobrun', 'application', 'buildrun', 'revision', ...runs]
       const given = (command.flags ?? [])
         .filter(({ name, required: must }) => must === true || useful.includes(name))
         .flatMap(({ name }) => [`--${name}`, name === 'revision' ? 'x-00001' : 'x'])
