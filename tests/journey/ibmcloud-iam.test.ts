@@ -89,7 +89,7 @@ test('what could never hold is refused before it is made, with what there is', a
     [['authorization-policy-create', 'event-notifications', 'secrets-manager', 'Reader'], /event-notifications does nothing on secrets-manager/],
     [policy('--service-name', 'secrets-manager', '--service-instance', 'nope'), /no service instance nope\.\nSee their GUIDs: ibmcloud resource/],
     [policy('--service-name', 'cloud-object-storage', '--resource', 'b'), /add --resource-type/],
-    [link('--cr-type', 'CE', '--link-crn', 'bogus'), /a CRN has ten parts/],
+    [link('--cr-type', 'CE', '--link-crn', 'bogus'), /is a CRN of ten parts/],
     [link('--cr-type', 'CE', '--link-crn', crn.replace('codeengine', 'secrets-manager')), /is of secrets-manager/],
     [link('--cr-type', 'CE', '--link-crn', crn), /no service instance 11111111/],
     [link('--cr-type', 'XX', '--link-crn', crn), /--cr-type is one of CE, /],

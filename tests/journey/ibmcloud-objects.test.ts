@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { before, test } from 'node:test'
+import { test } from 'node:test'
 import { platformForAll } from '../support/for-all.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
 import { freshHome } from '../support/platform.ts'
@@ -11,9 +11,9 @@ const ibmcloud = ibmcloudOf(place)
 const { done, json } = ibmcloud
 const file = join(place.home, 'body')
 const into = join(place.home, 'into')
-platformForAll(place, () => {})
+platformForAll(place)
 
-before(async () => {
+test('a bucket takes objects', async () => {
   writeFileSync(file, '0123456789')
   await done('resource', 'service-instance-create', 'cos', 'cloud-object-storage', 'lite', 'global', '-q')
   const [instance] = await json<{ guid: string }[]>('resource', 'service-instance', 'cos', '-q')

@@ -10,7 +10,7 @@ const FILES = [':files']
 for (const [typed, words] of [
   ['ce job', ['job', 'jobrun']],
   ['-q ce jobr', ['jobrun']],
-  ['ce app list -o ', ['json', 'yaml']],
+  ['iam roles -o ', ['json']],
   ['sm secrets --output js', ['json']],
   ['cos bucket-create --class v', ['vault']],
   ['iam trusted-profile-rule-create p --type ', ['Profile-SAML', 'Profile-CR']],

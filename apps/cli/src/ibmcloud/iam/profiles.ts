@@ -108,18 +108,18 @@ const linkCreate: Command = {
       required: true,
       oneOf: ['CE', 'VSI', 'BMS', 'PVS', 'IKS_SA', 'ROKS_SA'],
     },
-    { name: 'link-crn', value: 'CRN', about: 'the project', required: true, check: wrongCrn },
+    { name: 'link-crn', value: 'CRN', about: 'the project', required: true },
     { name: 'link-component-type', value: 'TYPE', about: 'application, job or function' },
     { name: 'link-component-name', value: 'NAME', about: 'the component alone; otherwise all of the project' },
     ONE,
     OUTPUT,
   ],
   async run(context, given) {
+    await requireCrn(context, { crn: given.need('link-crn'), type: given.need('cr-type') })
     const profile = await profileOf(context, given.need('PROFILE'))
     const [type, component] = [given.text('link-component-type'), given.text('link-component-name')]
     if ((type === undefined) !== (component === undefined)) throw new WrongUse('--link-component-type and --link-component-name go together.')
     const name = given.text('name')
-    if (given.need('cr-type') === 'CE') await requireProject(context, given.need('link-crn'))
     const made = await clientOf(context).createLink(profile.id, {
       cr_type: given.need('cr-type'),
       link: {
@@ -134,14 +134,16 @@ const linkCreate: Command = {
   },
 }
 
-function wrongCrn(text: string): string | undefined {
-  if (/^crn:v1:[^:]+:[^:]+:[^:]+:[^:]*:a\/[^:]+:[^:]*:[^:]*:[^:]*$/.test(text)) return undefined
-  return 'a CRN has ten parts, crn:v1:bluemix:public:SERVICE:REGION:a/ACCOUNT:GUID::. See those of projects: ibmcloud ce project list --output json'
-}
+const CRN = /^crn:v1:[^:]+:[^:]+:[^:]+:[^:]*:a\/[^:]+:[^:]*:[^:]*:[^:]*$/
 
 /** The API takes links to what is still to come, also in other accounts; a project of this account that is not there opens the profile to nobody. */
-async function requireProject(context: Context, crn: string): Promise<void> {
+async function requireCrn(context: Context, { crn, type }: { crn: string; type: string }): Promise<void> {
+  if (!CRN.test(crn))
+    throw new WrongUse(
+      '--link-crn is a CRN of ten parts, crn:v1:bluemix:public:SERVICE:REGION:a/ACCOUNT:GUID::\nSee those of projects: ibmcloud ce project list --output json',
+    )
   const [, , , , service = '', , scope, guid = ''] = crn.split(':')
+  if (type !== 'CE') return
   if (service !== 'codeengine') throw new WrongUse(`--link-crn is of ${service}, and CE links the projects of codeengine.`)
   if (scope === `a/${await accountOf(context)}`) await guidOf(context, guid)
 }
