@@ -43,7 +43,7 @@ test('a core that is killed and starts again does not end what waits', { timeout
   )
   const { status, stderr } = await run
   assert.equal(status, 1)
-  assert.match(stderr, /is not done after 12 s: it goes on\.\nSee how it is with: ibmcloud ce jobrun get -n through/)
+  assert.match(stderr, /is not done after 12 s: it is running, and goes on\.\nSee how it is with: ibmcloud ce jobrun get -n through/)
 })
 
 for (const [what, words, when] of [
