@@ -118,6 +118,9 @@ test('each service of the message has roles, and somebody refused is named', asy
 
 test('a service ID gets a key in a file of its own, and what it may do; disabled, its key opens nothing', async () => {
   await done('iam', 'service-id-create', 'robot', '-d', 'for tests')
+  const { id } = await json<{ id: string }>('iam', 'service-id', 'robot')
+  assert.match(await done('iam', 'service-ids', '--uuid', '-q'), new RegExp(`^${id}$`, 'm'))
+  await done('iam', 'service-id-update', 'robot', '-d', 'for these tests', '-f')
   const file = join(place.home, 'robot.json')
   const shown = await done('iam', 'service-api-key-create', 'robot-key', 'robot', '--file', file)
   assert.equal(statSync(file).mode & 0o777, 0o600)
