@@ -48,6 +48,7 @@ test('a job is built from a folder of a repository: by its tag, then as the repo
   assert.match(await says('hello'), /the first one/)
   const [run = ''] = await names('ce', 'buildrun', 'list', '--build', 'job-hello')
   assert.match(await done('ce', 'buildrun', 'get', '-n', run), new RegExp(`^Commit: +${commits[0]}, by Ada$`, 'm'))
+  assert.match(await done('ce', 'buildrun', 'get', '-n', run), /^Status: +succeeded$/m)
   assert.match(await done('ce', 'buildrun', 'logs', '-n', run), new RegExp(`Commit ${commits[0]}`))
   await done('ce', 'job', 'update', ...words)
   assert.match(await says('hello'), /the second one/)

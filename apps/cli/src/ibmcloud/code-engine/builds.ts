@@ -60,7 +60,7 @@ function commitOf(raw: Item): string {
 function reasonOf(raw: Item): string {
   const { reason, message } = (raw.status_details ?? {}) as { reason?: string; message?: string }
   const said = message ?? reason
-  return said === undefined ? '' : ` (${said})`
+  return said === undefined || said === raw.status ? '' : ` (${said})`
 }
 
 const SOURCE: Flag = { name: 'source', synonyms: ['src'], value: 'FOLDER|URL', about: 'the folder or repository that is built' }
