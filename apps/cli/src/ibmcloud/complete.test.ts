@@ -11,6 +11,8 @@ for (const [typed, words] of [
   ['ce job', ['job', 'jobrun']],
   ['-q ce jobr', ['jobrun']],
   ['iam roles -o ', ['json']],
+  ['ce job get -n j -o js', ['json', 'jsonpath=', 'jsonpath-as-json=']],
+  ['ce app get -n a --output url', ['url']],
   ['sm secrets --output js', ['json']],
   ['cos bucket-create --class v', ['vault']],
   ['iam trusted-profile-rule-create p --type ', ['Profile-SAML', 'Profile-CR']],

@@ -13,6 +13,7 @@ import { everyItem, GONE_AT_ONCE, inProject, type Item, NAME, OUTPUT, say, V2, w
 const APP_OUTPUT: Flag = {
   ...OUTPUT,
   about: `url, project-url, ${OUTPUT.about}`,
+  offered: ['url', 'project-url', ...(OUTPUT.offered ?? [])],
   check: (value) => (value === 'url' || value === 'project-url' ? undefined : OUTPUT.check?.(value)),
 }
 const details = (raw: Item) => (raw.status_details ?? {}) as Readonly<Record<string, unknown>>

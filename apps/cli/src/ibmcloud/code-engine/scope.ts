@@ -15,6 +15,7 @@ export const OUTPUT: Flag = {
   short: 'o',
   value: 'FORMAT',
   about: 'json, yaml, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE',
+  offered: ['json', 'yaml', 'jsonpath=', 'jsonpath-as-json='],
   check: (value) => (/^(json|yaml|jsonpath(-as-json)?=.+)$/s.test(value) ? undefined : `the formats here are ${OUTPUT.about}, not ${value}.`),
 }
 export const WAITING: readonly Flag[] = [
