@@ -79,7 +79,9 @@ class TokenKeeper {
     try {
       return await Promise.race([this.#source(this.#ids), late.promise])
     } catch (error) {
-      this.#world.log.warn({ ...this.#ids, error: String(error) }, 'an instance starts without a token and gets it later')
+      // The default account is there for everyone, and few read it: edge alone may start what has to run without it.
+      const level = this.#ids.serviceAccount === 'default' ? 'info' : 'warn'
+      this.#world.log[level]({ ...this.#ids, error: String(error) }, 'an instance starts without a token and gets it later')
       return undefined
     } finally {
       timer.cancel()
