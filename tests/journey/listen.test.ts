@@ -8,7 +8,7 @@ for (const listen of ['127.0.0.9', '::1']) {
   test(`with --listen ${listen} a rotation is carried and proven, and both that address and loopback serve`, { timeout: 240_000 }, async () => {
     if (!(await canListen(listen))) return couldNotRun(`--listen ${listen}`, 'this machine has no such address')
     using place = freshHome()
-    await using platform = await startPlatform({ ...place, args: ['--listen', listen] })
+    await using platform = await startPlatform({ ...place, args: ['--listen', listen, '--set', 'scale.stable_window=6s'] })
     const { status, stdout, stderr } = await everleaf(['demo', '--once', '--json'], { ...place, limitMs: 180_000 })
     assert.equal(status, 0, stdout + stderr)
     const shown = await Promise.all([listen, '127.0.0.1'].map((address) => servedLeaf('shop.example.com', platform.ports.public, { address })))
