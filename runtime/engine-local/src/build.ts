@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { BuildFailed, type BuildRequest, type BuildResult } from '@everleaf/engine'
+import { BuildFailed, type BuildRequest, type BuildResult, type Commit } from '@everleaf/engine'
 import { syncPath, type World } from '@everleaf/world'
 import { type Cidr, systemLookup } from '@everleaf/world/addresses'
 import { extractArchive } from './archive.ts'
@@ -29,19 +29,13 @@ export type BuildDeps = {
 /** Makes an image next to its final place and renames it there, so that it appears whole or not at all, and is on disk then. Throws BuildFailed. */
 export async function buildImage(request: BuildRequest, deps: BuildDeps): Promise<BuildResult> {
   const { world } = deps
-  const [work, fetched] = [0, 1].map(() => `${request.image}.building-${world.id().slice(0, 8)}`) as [string, string]
+  const work = workFolder(request, world)
   const late = new AbortController()
   const timer = world.after(request.timeoutMs, () => late.abort(new BuildFailed('timeout', `The build took longer than ${request.timeoutMs} ms.`)))
   const signal = request.signal === undefined ? late.signal : AbortSignal.any([late.signal, request.signal])
   try {
     await mkdir(work, { recursive: true, mode: 0o755 })
-    const { env, allowPrivate } = deps
-    const { archive, commit } =
-      'git' in request.source
-        ? await fetchGit(request.source.git, { folder: fetched, env, signal, log: request.log, lookup: systemLookup, allowPrivate })
-        : { archive: request.source.archive, commit: undefined }
-    const digest = await extractArchive({ archive, into: work, signal })
-    await rm(fetched, { recursive: true, force: true })
+    const { digest, commit } = await unpack(request, deps, { into: work, signal })
     const names = new Set(await readdir(work))
     if (names.has('Dockerfile')) request.log('The Dockerfile is not used: the source is built by the own tools of its language.')
     const text = (name: string) => readFileSync(join(work, name), 'utf8')
@@ -56,10 +50,31 @@ export async function buildImage(request: BuildRequest, deps: BuildDeps): Promis
     await syncPath(dirname(request.image))
     return { digest, language: detected.language, command, ...(commit === undefined ? {} : { commit }) }
   } catch (error) {
-    for (const folder of [work, fetched]) await rm(folder, { recursive: true, force: true })
+    await rm(work, { recursive: true, force: true })
     throw signal.aborted ? signal.reason : error
   } finally {
     timer.cancel()
+  }
+}
+
+/** Beside the image; what a kill leaves of it is removed at the next start. */
+function workFolder({ image }: BuildRequest, world: World): string {
+  return `${image}.building-${world.id().slice(0, 8)}`
+}
+
+type Unpacked = { readonly digest: string; readonly commit?: Commit }
+
+/** Fetches the source where it is a repository, and unpacks it. Throws BuildFailed. */
+async function unpack(request: BuildRequest, deps: BuildDeps, { into, signal }: { into: string; signal: AbortSignal }): Promise<Unpacked> {
+  const { source, log } = request
+  if ('archive' in source) return { digest: await extractArchive({ archive: source.archive, into, signal }) }
+  const { world, env, allowPrivate } = deps
+  const folder = workFolder(request, world)
+  try {
+    const { archive, commit } = await fetchGit(source.git, { folder, env, signal, log, lookup: systemLookup, allowPrivate })
+    return { digest: await extractArchive({ archive, into, signal }), commit }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
   }
 }
 

@@ -20,7 +20,7 @@ export type GitDeps = {
   readonly maxBytes?: number
 }
 
-/** From git's name for an address to call instead of asking DNS (http.curloptResolve). */
+/** The first git that can be told which address to call instead of asking DNS (http.curloptResolve). */
 const OLDEST_GIT = [2, 37] as const
 const KEPT_ENV = /^(PATH|ssl_cert_file|git_ssl_cainfo|https?_proxy)$/i
 const PROXY = /^https_proxy$/i
@@ -63,7 +63,7 @@ async function fetchAndPack(source: GitSource, deps: GitDeps): Promise<Fetched> 
 }
 
 type Git = {
-  /** Gives standard output. Throws BuildFailed. */
+  /** Gives standard output. Throws GitEnded, or what ended the build. */
   run(...args: string[]): Promise<string>
   succeeds(...args: string[]): Promise<boolean>
 }
@@ -73,8 +73,9 @@ type Route = { readonly config: readonly string[]; readonly env: Readonly<Record
 
 async function routeTo(source: GitSource, deps: GitDeps): Promise<Route> {
   const isHttps = source.url.startsWith('https:')
-  const proxy = Object.entries(deps.env).find(([name, value]) => PROXY.test(name) && value !== '')?.[1]
-  if (isHttps && proxy !== undefined) return { config: ['-c', `http.proxy=${proxy}`], env: { no_proxy: '', NO_PROXY: '' } }
+  const hasProxy = Object.entries(deps.env).some(([name, value]) => PROXY.test(name) && value !== '')
+  // git finds it in its environment, and none for whom it is not used; on a command line its credentials would be shown to the machine.
+  if (isHttps && hasProxy) return { config: [], env: {} }
   const addresses = await judgedAddresses(source.host, deps).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
     const next = 'Builds fetch from the public internet, and from blocks that the platform was started with: --set git.allow=10.0.0.0/8.'
@@ -114,8 +115,8 @@ async function writeSshFiles(
     '  ServerAliveInterval 15',
     '',
   ]
-  const ended = (text: string) => (text.endsWith('\n') || text === '' ? text : `${text}\n`)
-  const files = { 'ssh-config': config.join('\n'), 'ssh-key': ended(key?.privateKey ?? ''), 'known-hosts': ended(known ?? '') }
+  const line = (text: string) => (text.endsWith('\n') || text === '' ? text : `${text}\n`)
+  const files = { 'ssh-config': config.join('\n'), 'ssh-key': line(key?.privateKey ?? ''), 'known-hosts': line(known ?? '') }
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600, flag: 'wx' })
 }
 
@@ -214,11 +215,13 @@ const HEX = /^[0-9a-f]{4,64}$/i
 const isMissing = (words: string) => /couldn't find remote ref|not our ref|unadvertised object|no such remote ref|Needed a single revision/i.test(words)
 const hasMoved = (words: string) => / error: 30[1278]\b/.test(words)
 
+/** ssh is told by a file of its own. */
 async function requireGit(git: Git, { url }: GitSource): Promise<void> {
+  if (!url.startsWith('https:')) return
   const found = /(\d+)\.(\d+)/.exec(await git.run('version'))
   const [major, minor] = [Number(found?.[1]), Number(found?.[2])]
   const [least, under] = OLDEST_GIT
-  if (!url.startsWith('https:') || major > least || (major === least && minor >= under)) return
+  if (major > least || (major === least && minor >= under)) return
   throw new BuildFailed('failed', `git ${major}.${minor} is too old to be told which address to call: install ${OLDEST_GIT.join('.')} or newer.`)
 }
 

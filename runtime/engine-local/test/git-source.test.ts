@@ -135,8 +135,10 @@ for (const [what, status] of [
 
 test('where the machine has a proxy for https it calls, and no name is asked for here', async () => {
   const proxied: string[] = []
+  let programs = ''
   const proxy = createServer().on('connect', (request, socket, head) => {
     proxied.push(request.url ?? '')
+    programs += spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).stdout
     const to = connect(server.port, '127.0.0.1', () => {
       socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
       to.write(head)
@@ -148,9 +150,11 @@ test('where the machine has a proxy for https it calls, and no name is asked for
   try {
     const { port } = proxy.address() as AddressInfo
     const lookup = async () => assert.fail('a name was asked for')
-    const proxiedEnv = { ...env, HTTPS_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: 'git.test' }
+    const proxiedEnv = { ...env, HTTPS_PROXY: `http://me:hidden@127.0.0.1:${port}`, NO_PROXY: 'git.test' }
     assert.equal((await fetched({}, { env: proxiedEnv, lookup, allowPrivate: [] })).commit.sha, commits.second)
     assert.ok(proxied.length > 0 && proxied.every((place) => place === `git.test:${server.port}`))
+    assert.match(programs, /git .*fetch/)
+    assert.doesNotMatch(programs, /me:hidden/, 'what a proxy is opened with is shown to the machine')
   } finally {
     proxy.close()
   }
