@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { chainMaker } from '../support/certificates.ts'
+import { platformForAll } from '../support/for-all.ts'
 import { ibmcloudOf } from '../support/ibmcloud.ts'
-import { couldNotRun, environment, finish, freshHome, ROOT, type Running, startPlatform } from '../support/platform.ts'
+import { couldNotRun, environment, finish, freshHome, ROOT } from '../support/platform.ts'
 
 /* What `ibmcloud ce` refuses, and that nothing of it stays; and what it says of what it waits for. */
 const LIMIT = { timeout: 120_000 }
@@ -13,15 +14,7 @@ const place = freshHome()
 const ibmcloud = ibmcloudOf(place)
 const { done, json } = ibmcloud
 const source = join(place.home, 'source')
-let platform: Running
-before(async () => {
-  platform = await startPlatform(place)
-  writeProgram('first')
-})
-after(async () => {
-  await platform.stop()
-  place[Symbol.dispose]()
-})
+platformForAll(place, () => writeProgram('first'))
 
 function writeProgram(word: string): void {
   if (!existsSync(source)) mkdirSync(source)

@@ -69,10 +69,12 @@ export function jobOf(config: DestinationConfig | undefined): { readonly project
   return type === 'job' && typeof projectCrn === 'string' && typeof job === 'string' ? { projectCrn, job } : undefined
 }
 
-/** Why nothing can be delivered as the config is; undefined when it can. */
-export function lackOf(config: DestinationConfig | undefined): string | undefined {
-  if (config?.params.type === 'job') return jobOf(config) === undefined ? 'the destination names no project and job' : undefined
-  return typeof config?.params.url === 'string' ? undefined : 'the destination has no URL'
+/** The config when something can be delivered as it is; else why nothing can. */
+export function deliverable(config: DestinationConfig | undefined): { readonly config: DestinationConfig } | { readonly problem: string } {
+  const isJob = config?.params.type === 'job'
+  const isWhole = isJob ? jobOf(config) !== undefined : typeof config?.params.url === 'string'
+  if (config !== undefined && isWhole) return { config }
+  return { problem: isJob ? 'the destination names no project and job' : 'the destination has no URL' }
 }
 
 function checkUrl(url: unknown, settings: Settings): void {

@@ -1,7 +1,7 @@
 import { enqueue, type JobHandler, type JobOutcome } from '@everleaf/jobs'
 import { SealBroken, type Tx } from '@everleaf/store'
 import { DELIVER, queueOf } from './accept.ts'
-import { type DestinationConfig, jobOf, lackOf } from './config.ts'
+import { deliverable, type DestinationConfig, jobOf } from './config.ts'
 import { openConfig } from './destinations.ts'
 import { type Next, nextDelivery, type Profile, retryAfterMs } from './profiles.ts'
 import { runJob } from './jobs.ts'
@@ -56,8 +56,7 @@ async function prepare({ vault }: Parts, destination: DestinationRow | undefined
   try {
     const config = await openConfig(vault, destination)
     if (destination.disabled_at !== null) return { config, problem: `the destination is disabled: ${destination.disabled_reason}` }
-    const lack = lackOf(config)
-    return lack === undefined && config !== undefined ? { config } : { config, problem: lack ?? 'the destination has no config' }
+    return { config, ...deliverable(config) }
   } catch (error) {
     if (error instanceof SealBroken) return { config: undefined, problem: 'the headers of the destination cannot be opened' }
     throw error

@@ -1,7 +1,7 @@
 import { ApiError } from '@everleaf/http'
 import { isDuplicate, pageAt, type Tx, type Vault } from '@everleaf/store'
 import { type Kysely, sql } from 'kysely'
-import { checkType, type DestinationConfig, jobOf, keepHidden, lackOf, readConfig, shownConfig } from './config.ts'
+import { checkType, deliverable, type DestinationConfig, jobOf, keepHidden, readConfig, shownConfig } from './config.ts'
 import { CODES } from './errors.ts'
 import { type DestinationForm, readForm } from './form.ts'
 import { needJobAuthorization, runJob } from './jobs.ts'
@@ -120,10 +120,9 @@ export const test = lookup({
     const row = await needDestination(db, params.instance ?? '', params.id ?? '')
     if (row.type !== 'ibmce')
       throw new ApiError(501, CODES.notImplemented, `The operation test_destination for the type ${row.type} does not exist in Everleaf yet.`)
-    const config = await openConfig(deps.vault, row)
-    const lack = lackOf(config)
-    if (lack !== undefined || config === undefined)
-      throw new ApiError(400, CODES.badRequest, `A test is not possible: ${lack ?? 'the destination has no config'}. Set config.params, then test it.`)
+    const ready = deliverable(await openConfig(deps.vault, row))
+    if ('problem' in ready) throw new ApiError(400, CODES.badRequest, `A test is not possible: ${ready.problem}. Set config.params, then test it.`)
+    const { config } = ready
     const event = {
       ...{ specversion: '1.0', id: id(), notification_id: id(), type: 'everleaf.event-notifications.destination-test', time: now().toISOString() },
       ...{ source: 'everleaf-event-notifications', ibmendefaultshort: 'A test of this destination', data: {} },

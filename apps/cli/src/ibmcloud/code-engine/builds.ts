@@ -5,10 +5,10 @@ import { facts, table } from '../table.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
 import { fact, statusFact } from './described.ts'
 import { at, commonCommands, type Kind, made, read, spelled } from './kinds.ts'
-import { isWithoutSource } from './local-build.ts'
-import { isRepository, repositoryIn } from './repository.ts'
+import { isWithoutSource, packed, runEnded } from './local-build.ts'
+import { isRepository, NO_REPOSITORY, partIn, repositoryIn } from './repository.ts'
 import { withoutUndefined } from './run-settings.ts'
-import { everyItem, inProject, type Item, NAME, OUTPUT, projectOf, say, send, V2, waitFor, WAITING, waiting } from './scope.ts'
+import { everyItem, inProject, type Item, NAME, OUTPUT, projectOf, say, send, V2, WAITING, waiting } from './scope.ts'
 import { sourceFolder } from './source-folder.ts'
 
 const BUILD: Kind = {
@@ -104,9 +104,7 @@ function folderOf(given: Given): string | undefined {
 
 async function upload(context: Context, given: Given, { name, folder }: { name: string; folder: string }): Promise<void> {
   const { world, base, auth } = context
-  say(context, given, `Packaging files to upload from source path '${folder}'...`)
-  const { archiveOf } = await import('../../source-archive.ts')
-  await createCodeEngine({ world, url: base + V2, auth }).uploadBuildSource(projectOf(context), name, await archiveOf(folder))
+  await createCodeEngine({ world, url: base + V2, auth }).uploadBuildSource(projectOf(context), name, await packed(context, given, folder))
 }
 
 const create: Command = {
@@ -183,11 +181,10 @@ function sourceChange(given: Given, isGit: boolean): Item {
     ...(given.is('commit-clear') ? { source_revision: null } : {}),
     ...(given.is('git-repo-secret-clear') ? { source_secret: null } : {}),
   }
-  const [source_revision, source_context_dir, source_secret] = [given.text('commit'), given.text('context-dir'), given.text('git-repo-secret')]
-  if (isGit) return { ...withoutUndefined({ source_revision, source_context_dir, source_secret }), ...cleared }
+  if (isGit) return { ...partIn(given, OPTIONS), ...cleared }
   const git = repositoryIn(given, OPTIONS)
   if (git !== undefined) return { ...git, ...cleared }
-  return given.has('source') ? { source_type: 'local', source_url: null, source_revision: null, source_context_dir: null, source_secret: null } : {}
+  return given.has('source') ? { source_type: 'local', ...NO_REPOSITORY } : {}
 }
 
 const submit: Command = {
@@ -221,7 +218,7 @@ const submit: Command = {
         : error
     })
     const name = String(submitted.name)
-    const raw = wait ? await ended(context, given, { name, limitMs }) : submitted
+    const raw = wait ? await runEnded(context, given, { name, limitMs }) : submitted
     const isFailed = wait && raw.status === 'failed'
     if (!isFailed || given.has('output')) await made(context, RUN, { raw, given })
     if (isFailed)
@@ -241,17 +238,6 @@ const cancel: Command = {
     await context.api(V2).post(inProject(context, path`/everleaf/build_runs/${name}/cancel`), {})
     context.screen.note('OK')
   },
-}
-
-async function ended(context: Context, given: Given, { name, limitMs }: { name: string; limitMs: number }): Promise<Item> {
-  return waitFor(context, {
-    tell: (text) => say(context, given, text),
-    what: `The build run ${name}`,
-    limitMs,
-    next: `ibmcloud ce buildrun get -n ${name}`,
-    ask: () => read(context, RUN, name),
-    isDone: ({ status }) => status === 'succeeded' || status === 'failed',
-  })
 }
 
 const BY_BUILD: Flag = { name: 'build', short: 'b', value: 'NAME', about: 'only those of this build' }

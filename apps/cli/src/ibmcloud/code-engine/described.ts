@@ -1,16 +1,8 @@
 import { facts, table } from '../table.ts'
+import type { Mount, Variable } from './run-settings.ts'
 import { type Item, saying } from './scope.ts'
 
 type Fact = readonly [string, string | number | boolean | undefined]
-type Variable = {
-  readonly type: string
-  readonly name?: string
-  readonly value?: string
-  readonly key?: string
-  readonly prefix?: string
-  readonly reference?: string
-}
-type Mount = { readonly type: string; readonly mount_path: string; readonly reference: string }
 
 /** One fact of a member; none where the thing does not have it. */
 export function fact(title: string, value: unknown): Fact {

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { ApiFailure, type CodeEngine, createCodeEngine } from '@everleaf/clients'
+import { ApiFailure, type CodeEngine, createCodeEngine, path } from '@everleaf/clients'
 import { orMissing } from '../../ensure.ts'
 import type { Context } from '../context.ts'
 import type { Flag, Given } from '../grammar.ts'
 import { Failed, WrongUse } from '../wrong-use.ts'
-import { repositoryIn } from './repository.ts'
+import { NO_REPOSITORY, repositoryIn } from './repository.ts'
 import { withoutUndefined } from './run-settings.ts'
 import { type Change, check, inProject, type Item, projectOf, say, send, V2, waitFor, waiting } from './scope.ts'
 import { sourceFolder } from './source-folder.ts'
@@ -103,9 +103,6 @@ function strategyOf({ screen }: Context, given: Given, folder: string): string {
   return 'buildpacks'
 }
 
-/** What an earlier build may have said of a repository, and this one does not. */
-const NO_GIT = { source_url: null, source_revision: null, source_context_dir: null, source_secret: null }
-
 async function build(context: Context, given: Given, plan: Plan): Promise<void> {
   const { world, base, auth } = context
   const { name, what, settings } = plan
@@ -114,14 +111,7 @@ async function build(context: Context, given: Given, plan: Plan): Promise<void> 
   const run = await codeEngine.createBuildRun(projectOf(context), { build_name: name })
   say(context, given, `Submitting build run '${run.name}'...`)
   if (!waiting(given, true).wait) return
-  const built = await waitFor(context, {
-    tell: (text) => say(context, given, text),
-    what: `The build run ${run.name}`,
-    limitMs: (given.whole('build-timeout') ?? 600) * 1_000,
-    next: `ibmcloud ce buildrun get -n ${run.name}`,
-    ask: async () => (await codeEngine.getBuildRun(projectOf(context), run.name)) as Item,
-    isDone: ({ status }) => status === 'succeeded' || status === 'failed',
-  })
+  const built = await runEnded(context, given, { name: run.name, limitMs: (given.whole('build-timeout') ?? 600) * 1_000 })
   if (built.status === 'failed') {
     const { reason, message } = (built.status_details ?? {}) as { reason?: string; message?: string }
     throw new Failed(
@@ -131,6 +121,25 @@ async function build(context: Context, given: Given, plan: Plan): Promise<void> 
   say(context, given, `Build run completed successfully.`)
 }
 
+/** Waits until a build run is over, and tells how it is meanwhile. */
+export async function runEnded(context: Context, given: Given, { name, limitMs }: { name: string; limitMs: number }): Promise<Item> {
+  return waitFor(context, {
+    tell: (text) => say(context, given, text),
+    what: `The build run ${name}`,
+    limitMs,
+    next: `ibmcloud ce buildrun get -n ${name}`,
+    ask: () => context.api(V2).get<Item>(inProject(context, path`/build_runs/${name}`)),
+    isDone: ({ status }) => status === 'succeeded' || status === 'failed',
+  })
+}
+
+/** Packs a folder as it is sent. */
+export async function packed(context: Context, given: Given, folder: string): Promise<Uint8Array> {
+  say(context, given, `Packaging files to upload from source path '${folder}'...`)
+  const { archiveOf } = await import('../../source-archive.ts')
+  return archiveOf(folder)
+}
+
 /** Makes or changes the build and sends its source. A build that this made is taken back where its run would be refused. */
 async function prepare(context: Context, given: Given, { name, settings, folder }: Plan & { settings: Item }, codeEngine: CodeEngine): Promise<void> {
   const project = projectOf(context)
@@ -138,16 +147,13 @@ async function prepare(context: Context, given: Given, { name, settings, folder 
   if (known === undefined) await send(context, given, { method: 'POST', at: inProject(context, '/builds'), json: { name, ...settings } })
   let archive: Uint8Array | undefined
   try {
-    await checkRun(context, { ...(known === undefined ? {} : NO_GIT), ...settings, build_name: name })
-    if (folder !== undefined) {
-      say(context, given, `Packaging files to upload from source path '${folder}'...`)
-      archive = await (await import('../../source-archive.ts')).archiveOf(folder)
-    }
+    await checkRun(context, { ...(known === undefined ? {} : NO_REPOSITORY), ...settings, build_name: name })
+    if (folder !== undefined) archive = await packed(context, given, folder)
   } catch (error) {
     if (known === undefined) await codeEngine.deleteBuild(project, name)
     throw error
   }
-  if (known !== undefined) await codeEngine.updateBuild(project, name, { json: { ...NO_GIT, ...settings }, ifMatch: known.entity_tag })
+  if (known !== undefined) await codeEngine.updateBuild(project, name, { json: { ...NO_REPOSITORY, ...settings }, ifMatch: known.entity_tag })
   if (archive !== undefined) await codeEngine.uploadBuildSource(project, name, archive)
 }
 

@@ -48,7 +48,7 @@ export const CLEAR: readonly Flag[] = [
   { name: 'rebuild', about: 'build anew what it was built from: the repository as it is now, or the folder as it was sent' },
 ]
 
-type Variable = {
+export type Variable = {
   readonly type: string
   readonly name?: string
   readonly value?: string
@@ -56,7 +56,7 @@ type Variable = {
   readonly prefix?: string
   readonly reference?: string
 }
-type Mount = { readonly type: string; readonly mount_path: string; readonly reference: string }
+export type Mount = { readonly type: string; readonly mount_path: string; readonly reference: string }
 
 /** The settings that the options say; what stood `before` is kept where lists are concerned, as IBM's command line does. Throws WrongUse. */
 export function runSettings(given: Given, before: Item = {}): Item {
