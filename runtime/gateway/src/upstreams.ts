@@ -243,6 +243,8 @@ export class UpstreamConnection {
     this.#visit = undefined
     this.#onDrain = undefined
     if (!this.#reader.isReusable || !this.#isRequestWhole) return void this.#socket.destroy()
+    // Its end may have come with what the client was too slow for: nobody else lets the next answer in.
+    this.#socket.resume()
     this.idleSince = this.#hooks.world.monotonicMs()
     this.#hooks.onIdle()
   }

@@ -169,6 +169,24 @@ test('answers of core that are taken slowly, side by side and after one another,
   }
 })
 
+for (const [who, host] of [
+  ['an app', SHOP],
+  ['core', 'iam.everleaf.localhost'],
+] as const) {
+  test(`an answer of ${who} whose end comes with more than the client has room for leaves its connection to the next request`, async () => {
+    const connections = new Set<unknown>()
+    const answer: RigOptions['app'] = (request, response) => {
+      connections.add(request.socket)
+      // In chunks, the last of them and the end in one write.
+      response.write(Buffer.alloc(200_000, 'x'))
+      response.end()
+    }
+    await using rig = await startRig({ app: answer, core: answer })
+    for (let n = 0; n < 3; n++) assert.equal((await ask(portOf(rig), host)).status, 200)
+    assert.equal(connections.size, 1)
+  })
+}
+
 // Buffers of the kernel and of both ends take a few MiB; without back-pressure all of it would be taken.
 const FLOOD_BYTES = 64 * 1024 * 1024
 const HELD_BYTES = 24 * 1024 * 1024
