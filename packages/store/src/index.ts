@@ -1,5 +1,6 @@
 export { type AuditEntry, audit, firstBrokenAuditLine } from './audit.ts'
 export type { Migration } from './migrate.ts'
 export { type OffsetSource, pageAfter, pageAt } from './pages.ts'
+export { prepared } from './prepared.ts'
 export { isDuplicate, openStore, type Store, type StoreOptions, StoreUnavailable, type Tx } from './store.ts'
 export { openVault, type Place, SealBroken, type Vault } from './vault.ts'

@@ -1,5 +1,5 @@
 import { ApiError, RawReply, type Resource } from '@everleaf/http'
-import { isDuplicate } from '@everleaf/store'
+import { isDuplicate, prepared } from '@everleaf/store'
 import { Type } from 'typebox'
 import { refuseAbsentHeaders } from './absent.ts'
 import { CODES } from './errors.ts'
@@ -20,11 +20,14 @@ export const text = (query: Query, name: string): string | undefined => (typeof 
 /** The bucket that a request was allowed on: what it does then is on the same one. */
 const found = new WeakMap<Pick<View, 'db'>, BucketRow>()
 
+/** At most one row. */
+export const bucketNamed = prepared((db: View['db'], name: string) => db.selectFrom('cos_buckets').selectAll().where('name', '=', name))
+
 /** The row of a bucket, looked up once for a request. Throws 404. */
 export async function findBucket(context: Pick<View, 'db'>, name: string): Promise<BucketRow> {
   const known = found.get(context)
   if (known?.name === name) return known
-  const row = await context.db.selectFrom('cos_buckets').selectAll().where('name', '=', name).executeTakeFirst()
+  const [row] = await bucketNamed(context.db, name)
   if (row === undefined) throw new ApiError(404, CODES.noSuchBucket, 'The specified bucket does not exist.')
   found.set(context, row)
   return row

@@ -1,8 +1,9 @@
 import { finished } from 'node:stream'
 import { ApiError, type ByteStream, RawReply } from '@everleaf/http'
+import { prepared } from '@everleaf/store'
 import { noVersions, refuseAbsentHeaders } from './absent.ts'
 import type { Body } from './blobs.ts'
-import { accessOf, AnyQuery, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
+import { accessOf, AnyQuery, bucketNamed, document, empty, findBucket, ofBucket, type Query, text } from './buckets.ts'
 import { CODES } from './errors.ts'
 import { checked, isSummed, type Measured, measured, type Said, saidOf, type Sums } from './measured.ts'
 import { isStale, type Range, rangeOf } from './ranges.ts'
@@ -32,8 +33,12 @@ function decodedKey(text: string): string {
   }
 }
 
+const objectAt = prepared((db: View['db'], bucket: string, key: string) =>
+  db.selectFrom('cos_objects').selectAll().where('bucket', '=', bucket).where('key', '=', key),
+)
+
 async function findObject({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<ObjectRow> {
-  const row = await db.selectFrom('cos_objects').selectAll().where('bucket', '=', bucket).where('key', '=', key).executeTakeFirst()
+  const [row] = await objectAt(db, bucket, key)
   if (row === undefined) throw new ApiError(404, CODES.notFound, 'The specified key does not exist.')
   return row
 }
@@ -65,8 +70,12 @@ export const put = lookup({
 type Stored = Sums & { readonly blob: string; readonly plainKey: Buffer }
 type State = Pick<ObjectRow, 'blob' | 'etag'>
 
+const stateAt = prepared((db: View['db'], bucket: string, key: string) =>
+  db.selectFrom('cos_objects').select(['blob', 'etag']).where('bucket', '=', bucket).where('key', '=', key),
+)
+
 async function stateOf({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<State | undefined> {
-  return await db.selectFrom('cos_objects').select(['blob', 'etag']).where('bucket', '=', bucket).where('key', '=', key).executeTakeFirst()
+  return (await stateAt(db, bucket, key))[0]
 }
 
 /** Whether a new object asks for a state of the old one: it is looked up before the body comes then, not only in the transaction. */
@@ -163,13 +172,34 @@ type Target = { readonly bucket: { readonly name: string; readonly instance: str
 
 type Commit = Target & { readonly stored: Stored; readonly kept: Readonly<Record<string, string>> }
 
+const writeRow = prepared(
+  (
+    db: View['db'],
+    bucket: string,
+    key: string,
+    blob: string,
+    sealed: string,
+    size: number,
+    etag: string,
+    headers: string,
+    checksums: string,
+    modified_at: number,
+  ) => {
+    const row = { bucket, key, blob, sealed, size, etag, headers, checksums, modified_at }
+    return db
+      .insertInto('cos_objects')
+      .values(row)
+      .onConflict((conflict) => conflict.columns(['bucket', 'key']).doUpdateSet(row))
+  },
+)
+
 /** One transaction, with its audit line: a second one would wait for the disk once more. */
 async function commit({ deps, world, audited, headers }: View, { bucket, key, stored, kept }: Commit): Promise<ObjectRow> {
   const { blob, plainKey, size, etag, checksums } = stored
   try {
     return await deps.store.write(async (tx) => {
       const db = tx.tables<Tables>()
-      const there = await db.selectFrom('cos_buckets').select('instance').where('name', '=', bucket.name).executeTakeFirst()
+      const [there] = await bucketNamed(db, bucket.name)
       // Another's bucket may have its name by now: the caller was not asked about that one.
       if (there?.instance !== bucket.instance) throw new ApiError(404, CODES.noSuchBucket, 'The bucket was deleted while the object came in.')
       const before = await stateOf({ db }, bucket.name, key)
@@ -186,11 +216,7 @@ async function commit({ deps, world, audited, headers }: View, { bucket, key, st
         checksums: JSON.stringify(checksums),
         modified_at: world.now().getTime(),
       }
-      await db
-        .insertInto('cos_objects')
-        .values(row)
-        .onConflict((conflict) => conflict.columns(['bucket', 'key']).doUpdateSet(row))
-        .execute()
+      await writeRow(db, bucket.name, key, blob, sealed, size, etag, row.headers, row.checksums, row.modified_at)
       world.crashPoint('cos.row-written')
       await audited(tx)
       if (before !== undefined) tx.after(() => void deps.blobs.remove(before.blob))
