@@ -181,7 +181,7 @@ for (const [who, host] of [
       response.write(Buffer.alloc(200_000, 'x'))
       response.end()
     }
-    await using rig = await startRig({ app: answer, core: answer })
+    await using rig = await startRig({ limits: { requestTimeoutMs: 3_000 }, app: answer, core: answer })
     for (let n = 0; n < 3; n++) assert.equal((await ask(portOf(rig), host)).status, 200)
     assert.equal(connections.size, 1)
   })
