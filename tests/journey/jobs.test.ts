@@ -23,7 +23,7 @@ const ways = {
   'fail-twice': () => process.exit(Number(JOB_INDEX_RETRY_COUNT) < 2 ? 7 : 0),
   forever: () => setInterval(() => {}, 1000),
   stubborn: () => { process.on('SIGTERM', () => {}); setInterval(() => {}, 1000) },
-  flood: () => { const line = 'x'.repeat(1000) + '\\n'; const until = Date.now() + 1500; const more = () => { while (process.stdout.write(line)) if (Date.now() > until) process.exit(0); process.stdout.once('drain', more) }; more(); setTimeout(() => process.exit(0), 1500) },
+  flood: () => { const line = 'x'.repeat(1000) + '\\n'; const until = Date.now() + 1500; const more = () => { while (Date.now() < until && process.stdout.write(line)); process.stdout.once('drain', more) }; more(); setTimeout(() => process.exit(0), 1500) },
 }
 ways[DO]()
 `

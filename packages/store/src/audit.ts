@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
-import { CompiledQuery, type Kysely } from 'kysely'
+import type { Kysely } from 'kysely'
+import { prepared } from './prepared.ts'
 import type { Tx } from './store.ts'
 
 export type AuditEntry = {
@@ -24,16 +25,16 @@ const PIECE = 500
 
 type Tables = { store_audit: { seq?: number; line: string; hash: string } }
 
-// Written out, not built: every change has an audit line, and building these two queries was a tenth of a small write.
-const LAST = 'SELECT hash FROM store_audit ORDER BY seq DESC LIMIT 1'
-const APPEND = 'INSERT INTO store_audit (line, hash) VALUES (?, ?)'
+// Every change has an audit line, and building these two queries each time was a tenth of a small write.
+const last = prepared((db: Kysely<Tables>) => db.selectFrom('store_audit').select('hash').orderBy('seq', 'desc').limit(1))
+const append = prepared((db: Kysely<Tables>, row: { line: string; hash: string }) => db.insertInto('store_audit').values(row))
 
 /** Appends an audit line in the transaction of what it tells about; each line's hash covers the one before (no audit, no secret). */
 export async function audit(tx: Tx, entry: AuditEntry): Promise<void> {
   const db = tx.tables<Tables>()
-  const { rows } = await db.executeQuery<{ hash: string }>(CompiledQuery.raw(LAST))
+  const [before] = await last(db, {})
   const line = lineOf(entry)
-  await db.executeQuery(CompiledQuery.raw(APPEND, [line, chain(rows[0]?.hash ?? '', line)]))
+  await append(db, { line, hash: chain(before?.hash ?? '', line) })
 }
 
 // Only names that came from outside can be so long.

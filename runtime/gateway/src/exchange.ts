@@ -91,7 +91,7 @@ class Exchange implements Visit {
     const connection = this.#connection
     if (response.write(chunk, connection?.keep(chunk))) return
     connection?.pause()
-    response.once('drain', () => this.#isOver || connection?.resume())
+    response.once('drain', () => connection?.resume())
   }
 
   onEnd(): void {

@@ -21,13 +21,13 @@ export const text = (query: Query, name: string): string | undefined => (typeof 
 const found = new WeakMap<Pick<View, 'db'>, BucketRow>()
 
 /** At most one row. */
-export const bucketNamed = prepared((db: View['db'], name: string) => db.selectFrom('cos_buckets').selectAll().where('name', '=', name))
+export const bucketNamed = prepared((db: View['db'], { name }: { name: string }) => db.selectFrom('cos_buckets').selectAll().where('name', '=', name))
 
 /** The row of a bucket, looked up once for a request. Throws 404. */
 export async function findBucket(context: Pick<View, 'db'>, name: string): Promise<BucketRow> {
   const known = found.get(context)
   if (known?.name === name) return known
-  const [row] = await bucketNamed(context.db, name)
+  const [row] = await bucketNamed(context.db, { name })
   if (row === undefined) throw new ApiError(404, CODES.noSuchBucket, 'The specified bucket does not exist.')
   found.set(context, row)
   return row

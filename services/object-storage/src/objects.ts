@@ -33,12 +33,13 @@ function decodedKey(text: string): string {
   }
 }
 
-const objectAt = prepared((db: View['db'], bucket: string, key: string) =>
+/** At most one row. */
+const objectAt = prepared((db: View['db'], { bucket, key }: { bucket: string; key: string }) =>
   db.selectFrom('cos_objects').selectAll().where('bucket', '=', bucket).where('key', '=', key),
 )
 
 async function findObject({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<ObjectRow> {
-  const [row] = await objectAt(db, bucket, key)
+  const [row] = await objectAt(db, { bucket, key })
   if (row === undefined) throw new ApiError(404, CODES.notFound, 'The specified key does not exist.')
   return row
 }
@@ -58,7 +59,7 @@ export const put = lookup({
     if (headers['x-amz-copy-source'] !== undefined) return await copy(context, { bucket, key })
     const said = saidOf(headers)
     const kept = keptHeaders(headers)
-    if (isConditional(headers)) requireBefore(await stateOf(context, bucket.name, key), headers)
+    if (isConditional(headers)) requireBefore((await objectAt(context.db, { bucket: bucket.name, key }))[0], headers)
     const stored = await receive(context, body as unknown as ByteStream | undefined, said)
     await commit(context, { bucket, key, stored, kept })
     const answer: Record<string, string> = { etag: `"${stored.etag}"`, ...stored.checksums }
@@ -68,15 +69,6 @@ export const put = lookup({
 })
 
 type Stored = Sums & { readonly blob: string; readonly plainKey: Buffer }
-type State = Pick<ObjectRow, 'blob' | 'etag'>
-
-const stateAt = prepared((db: View['db'], bucket: string, key: string) =>
-  db.selectFrom('cos_objects').select(['blob', 'etag']).where('bucket', '=', bucket).where('key', '=', key),
-)
-
-async function stateOf({ db }: Pick<View, 'db'>, bucket: string, key: string): Promise<State | undefined> {
-  return (await stateAt(db, bucket, key))[0]
-}
 
 /** Whether a new object asks for a state of the old one: it is looked up before the body comes then, not only in the transaction. */
 function isConditional(headers: View['headers']): boolean {
@@ -84,7 +76,7 @@ function isConditional(headers: View['headers']): boolean {
 }
 
 /** Throws where a new object asks for another state of the old one than it finds. */
-function requireBefore(before: State | undefined, headers: View['headers']): void {
+function requireBefore(before: ObjectRow | undefined, headers: View['headers']): void {
   const none = headers['if-none-match']
   if (none !== undefined && none !== '*')
     throw new ApiError(501, CODES.notImplemented, 'Everleaf does not have If-None-Match with an ETag for new objects yet: it takes *.')
@@ -172,25 +164,11 @@ type Target = { readonly bucket: { readonly name: string; readonly instance: str
 
 type Commit = Target & { readonly stored: Stored; readonly kept: Readonly<Record<string, string>> }
 
-const writeRow = prepared(
-  (
-    db: View['db'],
-    bucket: string,
-    key: string,
-    blob: string,
-    sealed: string,
-    size: number,
-    etag: string,
-    headers: string,
-    checksums: string,
-    modified_at: number,
-  ) => {
-    const row = { bucket, key, blob, sealed, size, etag, headers, checksums, modified_at }
-    return db
-      .insertInto('cos_objects')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['bucket', 'key']).doUpdateSet(row))
-  },
+const writeRow = prepared((db: View['db'], row: ObjectRow) =>
+  db
+    .insertInto('cos_objects')
+    .values(row)
+    .onConflict((conflict) => conflict.columns(['bucket', 'key']).doUpdateSet(row)),
 )
 
 /** One transaction, with its audit line: a second one would wait for the disk once more. */
@@ -199,10 +177,10 @@ async function commit({ deps, world, audited, headers }: View, { bucket, key, st
   try {
     return await deps.store.write(async (tx) => {
       const db = tx.tables<Tables>()
-      const [there] = await bucketNamed(db, bucket.name)
+      const [there] = await bucketNamed(db, { name: bucket.name })
       // Another's bucket may have its name by now: the caller was not asked about that one.
       if (there?.instance !== bucket.instance) throw new ApiError(404, CODES.noSuchBucket, 'The bucket was deleted while the object came in.')
-      const before = await stateOf({ db }, bucket.name, key)
+      const [before] = await objectAt(db, { bucket: bucket.name, key })
       requireBefore(before, headers)
       const sealed = await deps.vault.seal(tx, place(bucket.instance, blob), plainKey.toString('base64'))
       const row = {
@@ -216,7 +194,7 @@ async function commit({ deps, world, audited, headers }: View, { bucket, key, st
         checksums: JSON.stringify(checksums),
         modified_at: world.now().getTime(),
       }
-      await writeRow(db, bucket.name, key, blob, sealed, size, etag, row.headers, row.checksums, row.modified_at)
+      await writeRow(db, row)
       world.crashPoint('cos.row-written')
       await audited(tx)
       if (before !== undefined) tx.after(() => void deps.blobs.remove(before.blob))
